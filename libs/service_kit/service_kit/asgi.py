@@ -16,7 +16,7 @@ import msgspec
 
 from service_kit import docs
 from service_kit.auth import ApiKeys
-from service_kit.errors import ServiceError, error_response, unauthorized
+from service_kit.errors import ServiceError, error_response, internal_error, unauthorized
 from service_kit.health import Readiness
 from service_kit.log import get_logger, request_id_var
 from service_kit.metrics import HttpMetrics
@@ -77,15 +77,17 @@ class ServiceShell:
         state["request_id"] = request_id
         status = 0
         body_bytes = 0
+        complete = False
         id_header = (b"x-request-id", request_id.encode())
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, body_bytes
+            nonlocal status, body_bytes, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), id_header]
             elif message["type"] == "http.response.body":
                 body_bytes += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
             await send(message)
 
         key_id: str | None = None
@@ -118,19 +120,11 @@ class ServiceShell:
         except Exception as error:
             failure = type(error).__name__
             self._log.exception("request_failed", route=state.get("route"))
-            if status:
+            if not status:
+                await send_error(scope, send_with_id, internal_error(request_id))
+            elif not complete:
                 # The head is gone: all that is left is to break the connection, so that nobody takes it for whole.
                 raise
-            await send_error(
-                scope,
-                send_with_id,
-                ServiceError(
-                    500,
-                    "internal_error",
-                    "The server failed to answer this request.",
-                    hint=f"Its log names the cause under request id {request_id}.",
-                ),
-            )
         finally:
             self._metrics.in_flight.dec()
             seconds = perf_counter() - started_at

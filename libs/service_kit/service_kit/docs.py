@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import json
 from functools import lru_cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 ASSETS_PATH = "/docs/assets"
 _TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
@@ -17,7 +18,7 @@ def asset(name: str) -> tuple[bytes, str] | None:
     media_type = _TYPES.get(name)
     if media_type is None:
         return None
-    return files("fastapi_offline").joinpath("static", name).read_bytes(), media_type
+    return _assets().joinpath(name).read_bytes(), media_type
 
 
 def swagger_html(title: str, openapi_url: str = "/openapi.json") -> str:
@@ -39,3 +40,11 @@ def swagger_html(title: str, openapi_url: str = "/openapi.json") -> str:
 </body>
 </html>
 """
+
+
+def _assets() -> Path:
+    # Found, not imported: the package would bring FastAPI along, which the gateway does without.
+    spec = find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package fastapi-offline is missing: run ./ai again to install the requirements")
+    return Path(spec.origin).parent / "static"

@@ -61,6 +61,16 @@ def unauthorized(presented: bool) -> ServiceError:
     )
 
 
+def internal_error(request_id: str) -> ServiceError:
+    """500 that tells the caller where to look and nothing of what is inside."""
+    return ServiceError(
+        500,
+        "internal_error",
+        "The server failed to answer this request.",
+        hint=f"Its log names the cause under request id {request_id}.",
+    )
+
+
 def error_response(error: ServiceError, path: str, request_id: str) -> tuple[int, Headers, bytes]:
     """Status, headers and JSON body of `error` in the shape that callers of `path` expect."""
     if path.startswith("/v1/"):
@@ -115,6 +125,11 @@ def install_handlers(app: FastAPI) -> None:
     async def on_validation_error(request: Request, error: Exception) -> Response:
         return _starlette_response(_from_validation(error), request)
 
+    async def on_bug(request: Request, _error: Exception) -> Response:
+        # Starlette raises it again after this answer; ServiceShell logs it.
+        return _starlette_response(internal_error(request.scope.get("state", {}).get("request_id", "")), request)
+
+    app.add_exception_handler(Exception, on_bug)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
