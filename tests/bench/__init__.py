@@ -1,0 +1,1 @@
+"""Measurements of the whole product beside the thing it wraps: speech, chat, memory. See docs/performance.md."""
