@@ -1,0 +1,119 @@
+"""Wires the gateway: settings, registry, upstream pool, routing table, handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from gateway import __version__
+from gateway.admission import Admission
+from gateway.bodies import ClientLeftError
+from gateway.exchange import Exchange, Services
+from gateway.registry import Registry, RegistryError
+from gateway.relay import BrokenAnswerError, timed_out
+from gateway.routes.local import LocalRoutes
+from gateway.routes.proxy import proxy
+from gateway.routing import TABLE, Router
+from gateway.settings import GatewaySettings
+from gateway.upstream import Upstream
+from gateway.watch import Watch
+from service_kit.asgi import Receive, Scope, Send, ServiceShell
+from service_kit.auth import ApiKeys, KeyFileError
+from service_kit.errors import ServiceError
+from service_kit.health import Readiness
+from service_kit.log import configure, get_logger
+from service_kit.server import serve
+
+Handler = Callable[[Exchange], Awaitable[None]]
+SERVICE = "gateway"
+
+
+class Gateway:
+    """The ASGI app inside the shell: finds the row, lets its handler answer, and mends what ends early."""
+
+    def __init__(self, services: Services, readiness: Readiness) -> None:
+        self._services = services
+        self._readiness = readiness
+        self._router = Router()
+        self._local = LocalRoutes(services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "no route here speaks WebSocket"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if scope["method"] == "OPTIONS":
+            allow = self._router.options(path)
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow.encode())]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        route, rest = self._router.find(scope["method"], path)
+        scope["state"]["route"] = route.path
+        if route.refused:
+            raise ServiceError(403, "refused", route.refused)
+        watch = Watch(receive)
+        exchange = Exchange(self._services, scope, receive, send, route, rest, watch)
+        try:
+            await (proxy(exchange) if route.capability is not None else self._local.answer(exchange))
+        except ClientLeftError:
+            pass
+        except BrokenAnswerError:
+            # Not finishing the answer makes the server close the connection in the middle of it.
+            get_logger().warning("answer_broken", route=route.path)
+        except asyncio.CancelledError:
+            if not watch.take_blame():
+                raise
+            if not watch.left and not exchange.started:
+                raise timed_out(exchange) from None
+        finally:
+            watch.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._services.upstream.start()
+                self._readiness.set("upstream_pool", ok=True)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._services.upstream.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def build_app(settings: GatewaySettings) -> ServiceShell:
+    """The whole gateway as an ASGI app. Raises RegistryError or KeyFileError for files that cannot be used."""
+    registry = Registry.read(settings.backends_file)
+    readiness = Readiness("upstream_pool")
+    services = Services(settings, registry, Upstream(settings, registry), Admission(registry))
+    return ServiceShell(
+        Gateway(services, readiness),
+        service=SERVICE,
+        version=__version__,
+        keys=ApiKeys.from_settings(settings),
+        readiness=readiness,
+        open_paths=frozenset(route.path for route in TABLE if route.open),
+    )
+
+
+def main() -> None:
+    """Run the gateway until it is told to stop. Exits with 2 for wrong settings, 1 when it cannot start."""
+    settings = GatewaySettings.load()
+    configure(SERVICE, settings.log_level_console)
+    try:
+        app = build_app(settings)
+    except RegistryError as error:
+        sys.stderr.write(f"BACKENDS_FILE {settings.backends_file}: {error}\n")
+        raise SystemExit(2) from None
+    except KeyFileError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+    serve(app, settings)

@@ -1,0 +1,98 @@
+"""Which headers cross the gateway, in either direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from multidict import CIMultiDict
+
+from service_kit.asgi import Scope
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+# Towards a backend: an allow list. Whatever is not named here (keys, cookies, forged X-Forwarded-*, smuggled
+# framing) stays outside without anybody having to think of it.
+_FORWARDED = {
+    b"accept": "Accept",
+    b"accept-encoding": "Accept-Encoding",
+    b"accept-language": "Accept-Language",
+    b"content-encoding": "Content-Encoding",
+    b"content-type": "Content-Type",
+    b"traceparent": "traceparent",
+    b"tracestate": "tracestate",
+    b"user-agent": "User-Agent",
+}
+
+# Towards the client: all but what belongs to one connection, what this server says itself, and what only the
+# front door may decide (cookies, cross-origin rules).
+_KEPT_BACK = frozenset(
+    {
+        b"connection",
+        b"date",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-connection",
+        b"server",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"www-authenticate",
+        b"x-request-id",
+    }
+)
+_STREAMS = (b"text/event-stream", b"application/x-ndjson")
+
+
+def upstream_headers(scope: Scope, api_key: str | None) -> CIMultiDict[str]:
+    """Headers for the backend's request: the allowed ones, where it came from, our request id and our own key."""
+    headers: CIMultiDict[str] = CIMultiDict()
+    host = b""
+    for name, value in scope["headers"]:
+        if (known := _FORWARDED.get(name)) is not None:
+            headers.add(known, value.decode("latin-1"))
+        elif name == b"host":
+            host = value
+    client = scope.get("client")
+    headers["X-Forwarded-For"] = client[0] if client else "unknown"
+    headers["X-Forwarded-Proto"] = scope["scheme"]
+    headers["X-Forwarded-Host"] = host.decode("latin-1")
+    headers["X-Request-ID"] = scope["state"]["request_id"]
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers
+
+
+def client_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Headers of a backend's answer that the client gets."""
+    kept: RawHeaders = []
+    named_by_connection: set[bytes] | None = None
+    for given, value in raw:
+        name = given.lower()
+        if name in _KEPT_BACK:
+            if name == b"connection":
+                tokens = {token.strip().lower() for token in value.split(b",")} - {b"close", b"keep-alive"}
+                named_by_connection = (named_by_connection or set()) | tokens
+        elif not name.startswith(b"access-control-"):
+            kept.append((name, value))
+            if name == b"content-type" and value.startswith(_STREAMS):
+                # nginx in front must not collect what we took care to stream
+                kept.append((b"x-accel-buffering", b"no"))
+    if named_by_connection:
+        kept = [(name, value) for name, value in kept if name not in named_by_connection]
+    return kept
+
+
+def header(scope: Scope, wanted: bytes) -> bytes | None:
+    """The first value of a request header, or None."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return None
+
+
+def content_length(scope: Scope) -> int | None:
+    """The body's announced length in bytes; None when it is chunked or absent."""
+    value = header(scope, b"content-length")
+    return int(value) if value is not None and value.isdigit() else None

@@ -1,0 +1,55 @@
+"""A backend's answer on its way to the client: as it comes, unbuffered, and broken when the backend broke."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import ClientResponse
+
+from gateway.exchange import Exchange
+from gateway.headers import client_headers
+from gateway.registry import Backend
+from gateway.upstream import backend_errors, expired
+from service_kit.errors import ServiceError
+
+
+class BrokenAnswerError(Exception):
+    """The answer broke after its head was sent: the connection must break too, so that nobody takes it for whole."""
+
+
+async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) -> None:
+    """Pass `response` on. Raises BrokenAnswerError when it ends early, after saying why where the format has a way."""
+    await exchange.start(response.status, client_headers(response.raw_headers))
+    content = response.content
+    idle_s = exchange.services.upstream.idle_s
+    tail = b""
+    try:
+        while True:
+            exchange.watch.enter("idle", idle_s)
+            with backend_errors(backend):
+                chunk = await content.readany()
+            if content.at_eof():
+                await exchange.finish(chunk)
+                return
+            await exchange.write(chunk)
+            tail = (tail + chunk)[-4:]
+    except ServiceError as error:
+        await last_words(exchange, response.content_type, response.headers.get("Content-Encoding"), tail, error)
+        raise BrokenAnswerError(error.code) from error
+
+
+async def last_words(
+    exchange: Exchange, media_type: str, encoding: str | None, tail: bytes, error: ServiceError
+) -> None:
+    """Say in the stream why it ends, where the format can carry it and the backend stopped between two events."""
+    if encoding is not None:
+        return
+    if media_type == "text/event-stream" and (not tail or tail.endswith((b"\n\n", b"\r\n\r\n"))):
+        detail = {"message": error.sentence, "type": "server_error", "code": error.code}
+        await exchange.write(b"data: " + msgspec.json.encode({"error": detail}) + b"\n\n")
+    elif media_type == "application/x-ndjson" and (not tail or tail.endswith(b"\n")):
+        await exchange.write(msgspec.json.encode({"error": error.sentence}) + b"\n")
+
+
+def timed_out(exchange: Exchange) -> ServiceError:
+    """The error for the phase that the exchange's watch found too long."""
+    return expired(exchange.watch, exchange.backend)

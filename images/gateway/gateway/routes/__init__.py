@@ -1,0 +1,1 @@
+"""What speaks HTTP: one module per way of answering."""

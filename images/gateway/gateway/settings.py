@@ -1,0 +1,42 @@
+"""Every setting of the gateway, named once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from service_kit.settings import ServiceSettings
+
+MIB = 1024 * 1024
+
+
+class GatewaySettings(ServiceSettings):
+    """The gateway's settings; the environment names are the field names in capitals."""
+
+    port: int = Field(8080, ge=1, le=65535, description="port to listen on")
+    backends_file: Path = Field(description="JSON file that names the backends; see gateway.registry")
+    max_json_mib: float = Field(
+        32, gt=0, le=1024, description="largest JSON body; collected in memory, because its model decides the backend"
+    )
+    max_upload_mib: float = Field(1024, gt=0, description="largest audio upload; streamed, never held")
+    client_body_timeout_s: float = Field(
+        60, gt=0, description="a JSON body must be complete, an upload must have moved, within this time (408)"
+    )
+    upstream_connect_timeout_s: float = Field(5, gt=0, description="connecting to a backend (504, phase connect)")
+    upstream_first_byte_timeout_s: float = Field(
+        900, gt=0, description="from the whole request sent to the first byte answered (504, phase first_byte)"
+    )
+    upstream_idle_timeout_s: float = Field(
+        300, gt=0, description="between two pieces of a request or an answer (504 or a broken stream, phase idle)"
+    )
+
+    @property
+    def max_json_bytes(self) -> int:
+        """Limit of collected bodies, in bytes."""
+        return int(self.max_json_mib * MIB)
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Limit of streamed bodies, in bytes."""
+        return int(self.max_upload_mib * MIB)

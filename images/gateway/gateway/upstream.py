@@ -1,0 +1,176 @@
+"""The way to the backends: one pooled session, and one sentence for everything that can go wrong on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+from yarl import URL
+
+from gateway.metrics import BACKEND_FAILURES
+from gateway.registry import Backend, Registry
+from gateway.routing import QUICK_TIMEOUT_S, Patience
+from gateway.settings import GatewaySettings
+from service_kit.errors import ServiceError
+from service_kit.log import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multidict import CIMultiDict
+
+    from gateway.watch import Watch
+
+RETRY_AFTER_S = 2
+# llama.cpp's server closes an idle connection after 5 s: let go before it does, or a request would meet the closing.
+KEEP_ALIVE_S = 4
+_NOT_OURS_TO_SAY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Upstream:
+    """Sends requests to backends. Errors are raised as ServiceError: 503 down, 504 slow, 502 not understood."""
+
+    def __init__(self, settings: GatewaySettings, registry: Registry) -> None:
+        self._settings = settings
+        self._keys = {backend.name: backend.api_key() for backend in registry.backends}
+        self._urls: dict[tuple[str, str], URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pool. Belongs to the running event loop."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.upstream_connect_timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOT_OURS_TO_SAY,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    def key_of(self, backend: Backend) -> str | None:
+        """The key that `backend` asks for."""
+        return self._keys[backend.name]
+
+    def first_byte_s(self, patience: Patience) -> float:
+        """How long a backend may take to begin its answer, in seconds."""
+        limit_s = self._settings.upstream_first_byte_timeout_s
+        return min(limit_s, QUICK_TIMEOUT_S) if patience is Patience.QUICK else limit_s
+
+    @property
+    def idle_s(self) -> float:
+        """How long a backend may be silent within an exchange, in seconds."""
+        return self._settings.upstream_idle_timeout_s
+
+    async def send(
+        self,
+        backend: Backend,
+        method: str,
+        path: str,
+        *,
+        headers: CIMultiDict[str],
+        data: bytes | AsyncIterator[bytes] | None = None,
+        query: bytes = b"",
+    ) -> aiohttp.ClientResponse:
+        """Send one request and wait for the head of its answer. Redirects are answers like any other."""
+        if self._session is None:
+            raise RuntimeError("the upstream pool is not started")
+        with backend_errors(backend):
+            response = await self._session.request(
+                method, self._url(backend, path, query), headers=headers, data=data, allow_redirects=False
+            )
+        if response.status == 401:
+            response.close()
+            BACKEND_FAILURES.labels(backend.name, "key").inc()
+            raise ServiceError(
+                502,
+                "backend_refused_key",
+                f"Backend '{backend.name}' does not accept the gateway's own key.",
+                hint="Your key is fine. Whoever runs this host: compare api_key_file in BACKENDS_FILE with the backend.",
+            )
+        return response
+
+    def _url(self, backend: Backend, path: str, query: bytes) -> URL:
+        key = (backend.name, path)
+        url = self._urls.get(key)
+        if url is None:
+            url = self._urls[key] = URL(backend.url + path, encoded=True)
+        if query:
+            return URL(f"{url}?{query.decode('latin-1')}", encoded=True)
+        return url
+
+
+@contextmanager
+def backend_errors(backend: Backend) -> Iterator[None]:
+    """Turn aiohttp's exceptions within into ServiceErrors that name `backend`."""
+    try:
+        yield
+    except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError) as error:
+        raise backend_timeout(backend, "connect") from error
+    except aiohttp.ClientConnectorError as error:
+        reason = (error.os_error.strerror or str(error.os_error)) if error.os_error else str(error)
+        raise _unavailable(backend, "connect", f"cannot be reached ({reason.lower()})") from error
+    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
+        raise _unavailable(backend, "answer", "broke off in the middle of the request") from error
+    except (aiohttp.ClientError, ValueError) as error:
+        _failed(backend, "nonsense", error)
+        raise ServiceError(
+            502,
+            "bad_backend_answer",
+            f"Backend '{backend.name}' answered something that is not HTTP.",
+            hint="Its log may tell why.",
+        ) from error
+
+
+def backend_timeout(backend: Backend, watch_phase: str, limit_s: float | None = None) -> ServiceError:
+    """504 that names the phase: connect, send, first_byte or idle."""
+    _failed(backend, watch_phase, None)
+    within = f" within {limit_s:g} s" if limit_s is not None else ""
+    did_not = {
+        "connect": "accept a connection",
+        "send": "take the request",
+        "first_byte": "begin to answer",
+        "idle": "go on answering",
+    }[watch_phase]
+    return ServiceError(
+        504,
+        "backend_timeout",
+        f"Backend '{backend.name}' did not {did_not}{within} (phase {watch_phase}).",
+        hint="It may be busy or stuck: GET /health shows its state.",
+    )
+
+
+def expired(watch: Watch, backend: Backend | None) -> ServiceError:
+    """The error for the phase in which `watch` ran out: the client's fault (408) or the backend's (504)."""
+    if backend is None or watch.phase in {"client_body", "client_read"}:
+        return ServiceError(
+            408,
+            "client_too_slow",
+            f"The request body did not arrive within {watch.spent_s:g} s.",
+            hint="Send it faster, or raise CLIENT_BODY_TIMEOUT_S of the gateway.",
+        )
+    return backend_timeout(backend, watch.phase, watch.spent_s)
+
+
+def _unavailable(backend: Backend, phase: str, what: str) -> ServiceError:
+    _failed(backend, phase, None)
+    return ServiceError(
+        503,
+        "backend_unavailable",
+        f"Backend '{backend.name}' {what}.",
+        hint="It may be starting again: try once more in a moment. GET /health shows its state.",
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def _failed(backend: Backend, phase: str, error: BaseException | None) -> None:
+    BACKEND_FAILURES.labels(backend.name, phase).inc()
+    get_logger().warning(
+        "backend_failed", backend=backend.name, phase=phase, error=type(error).__name__ if error else None
+    )
