@@ -76,7 +76,7 @@ def run_tests(
 
         command = [
             commands.tool("python"), "-m", "pytest",
-            "-p", "ai_services.checks.pytest_lines", "--lines-to", str(tally.path),
+            "-p", "ai_services.checks.pytest_lines", f"--lines-to={tally.path}",
             "-q", "--color=no", "--durations=10", "-n", str(processes or workers()), "--dist", "loadgroup",
             "-m", marks, *extra,
         ]  # fmt: skip
