@@ -1,7 +1,8 @@
 """LiteLLM's proxy, the one we compare with: its own virtual environment, and the settings its handbook gives for speed.
 
-Settings: one uvicorn worker a core (their advice), ``LITELLM_MODE=PRODUCTION``, logs at ERROR, no database, no
-callbacks, no retries, the Rust core allowed wherever this version has one, the price list from the package.
+Settings: one worker a core (their advice) under Granian, which measured 0 to 10 % faster here than their default,
+uvicorn; ``LITELLM_MODE=PRODUCTION``, logs at ERROR, no database, no callbacks, no retries, the price list from the
+package. Their Rust core (``LITELLM_RUST``) is left off: for an OpenAI-speaking backend it measured 10 to 25 % slower.
 The key check is on, as it is in our gateway; our access log and metrics have no counterpart switched on here.
 """
 
@@ -58,6 +59,7 @@ def serving(bin_dir: Path, directory: Path, upstream: Upstream, cores: tuple[int
     config.write_text(yaml.safe_dump(_config(upstream)))
     port = free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--config", str(config), "--num_workers", "1"]
+    options.append("--run_granian")
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             pinned(cores, [str(bin_dir / "litellm"), *options]),
@@ -99,5 +101,4 @@ def _environment(directory: Path) -> dict[str, str]:
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        "LITELLM_RUST": "true",
     }
