@@ -1,0 +1,5 @@
+"""The operator: `ai` and everything it does on this machine and, later, on hosts."""
+
+from typing import Final
+
+__version__: Final = "0.1.0"

@@ -1,0 +1,185 @@
+"""The command line of `ai`: verbs, options, help. Each verb's work is in `ai_services.verbs`, imported when called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Annotated, NoReturn
+
+import typer
+
+from ai_services.exits import INTERRUPTED, MEANINGS, OK, TERMINATED, OperatorError, Terminated
+
+_EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + "."
+
+app = typer.Typer(
+    name="ai",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EPILOG,
+    help="""A private AI server on this machine: speech, chat and embeddings behind one front door.
+
+    [bold]./ai up[/bold] sets everything up, starts it and proves that it works; [bold]./ai test[/bold] runs the tests.
+    Everything that is kept lies in one directory: AI_HOME, by default ~/.local/share/ai-services.""",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything for people goes to stderr.")]
+
+
+@app.command(
+    epilog="Examples:  ./ai up  ·  ./ai up --port 9000  ·  ./ai up --whisper-model small --llm qwen2.5:3b  ·  "
+    "./ai up --llm Qwen/Qwen2.5-1.5B-Instruct-GGUF:qwen2.5-1.5b-instruct-q4_k_m.gguf  ·  AI_HOME=/data/ai ./ai up"
+)
+def up(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the front door.", show_default="8080")
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the front door; any other than this machine's own opens it to the network.",
+            show_default="127.0.0.1",
+        ),
+    ] = None,
+    whisper_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Speech model: a catalogue name (tiny.en, small, large-v3-turbo, ...), a Hugging Face id "
+            "or a directory.",
+            show_default="tiny.en, embedded",
+        ),
+    ] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            "--llm",
+            help="Language model: a catalogue name, a Hugging Face id (OWNER/NAME[:FILE.gguf]), "
+            "a .gguf file, or with Ollama any of its models.",
+            show_default="gemma3:270m, embedded",
+        ),
+    ] = None,
+    llm_backend: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, ollama or llama.cpp.",
+            show_default="auto: Ollama if OLLAMA_HOST answers or it is installed, else llama.cpp",
+        ),
+    ] = None,
+    unload_after: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Give the language model's memory back when unused for so long (llama.cpp).",
+            show_default="never",
+        ),
+    ] = None,
+    prove: Annotated[
+        bool, typer.Option("--proof/--no-proof", help="Transcribe the sample and ask one question at the end.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Start everything, show it becoming ready, prove it, and say what to try next. Changes nothing if it is up."""
+    from ai_services.local.lifecycle import Wish
+    from ai_services.verbs.up import run
+
+    wish = Wish(port, host, whisper_model, llm, llm_backend, unload_after)
+    _finish(lambda: run(wish, prove=prove, as_json=json))
+
+
+@app.command(epilog="Example:  ./ai down")
+def down() -> None:
+    """End everything that `up` started. Models, keys and logs stay in AI_HOME; removing that removes all."""
+    from ai_services.verbs.down import run
+
+    _finish(run)
+
+
+@app.command(epilog="Examples:  ./ai status  ·  ./ai status --json | jq -r .url")
+def status(json: Json = False) -> None:
+    """Show each component: state, pid, port, memory, model, since when. Exit code 3 when nothing runs."""
+    from ai_services.verbs.status import run
+
+    _finish(lambda: run(as_json=json))
+
+
+@app.command(epilog="Examples:  ./ai logs  ·  ./ai logs gateway -n 200  ·  ./ai logs whisper-api -f")
+def logs(
+    component: Annotated[
+        str | None, typer.Argument(help="gateway, whisper-api, llm or supervisord.", show_default="all components")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+) -> None:
+    """Print what the components logged. They never log a key, a transcript or a prompt."""
+    from ai_services.verbs.logs import run
+
+    _finish(lambda: run(component, follow=follow, lines=lines))
+
+
+@app.command(epilog="Examples:  ./ai restart  ·  ./ai restart whisper-api")
+def restart(
+    component: Annotated[
+        str | None, typer.Argument(help="gateway, whisper-api or llm.", show_default="all components")
+    ] = None,
+) -> None:
+    """Stop and start one component, or all, and wait until they are ready again."""
+    from ai_services.verbs.restart import run
+
+    _finish(lambda: run(component))
+
+
+@app.command()
+def version(json: Json = False) -> None:
+    """Print the version; with --json also Python, platform and checkout."""
+    from ai_services.verbs.version import run
+
+    _finish(lambda: run(as_json=json))
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise Terminated
+
+
+def _finish(work: Callable[[], int]) -> NoReturn:
+    # typer would turn Ctrl-C into "Aborted!" and exit code 1, so everything is answered before it sees it.
+    try:
+        code = work()
+    except OperatorError as error:
+        _report(error)
+        code = error.exit_code
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write("\nStopped: nothing that was being started is left running.\n")
+        code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left (`ai logs | head`): no error, and nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line and leave with one of the documented exit codes."""
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGHUP, _terminated)
+    app()
+
+
+def _report(error: OperatorError) -> None:
+    from ai_services.console import Screen
+
+    screen = Screen(json=True)
+    if error.detail:
+        screen.say("\n".join(f"  | {line}" for line in error.detail.splitlines()))
+    screen.console.print(f"✘ {error.message}", style="red", markup=False)
+    if error.hint:
+        screen.say(f"  {error.hint}")
+
+
+if __name__ == "__main__":
+    main()

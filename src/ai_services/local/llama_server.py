@@ -1,0 +1,85 @@
+"""llama.cpp as a component: `python -m ai_services.local.llama_server SETTINGS.json`.
+
+The settings are the fields of `LlamaSettings`; the key is read from the file they name and is never an argument.
+Chat, completions and embeddings are served from one model by llama.cpp's own OpenAI server (`xllamacpp`).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LlamaSettings:
+    """What the server is told. `context` is in tokens, shared by `parallel` requests at a time.
+
+    `chat_template` (Jinja) and `stop` are for base models, whose file brings no chat format of its own.
+    `unload_after_s` gives the model's memory back when nobody asked for so long; the next request loads it
+    again. -1 keeps it.
+    """
+
+    model_path: str
+    name: str
+    port: int
+    api_key_file: str
+    context: int = 8192
+    parallel: int = 2
+    chat_template: str | None = None
+    stop: list[str] = field(default_factory=list)
+    unload_after_s: int = -1
+
+
+def serve(settings: LlamaSettings) -> None:
+    """Load the model and serve it on 127.0.0.1 until SIGTERM or SIGINT."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+
+    import xllamacpp
+
+    key = Path(settings.api_key_file).read_text(encoding="utf-8").strip()
+    params = xllamacpp.CommonParams()
+    params.model.path = settings.model_path
+    params.model_alias = {settings.name}
+    params.hostnames = ["127.0.0.1"]
+    params.port = settings.port
+    params.api_keys = [key]
+    params.n_ctx = settings.context
+    params.n_parallel = settings.parallel
+    # The default of 8 GiB for kept prompts is more than many a machine has.
+    params.cache_ram_mib = 256
+    params.endpoint_metrics = True
+    params.ui = False
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    params.sleep_idle_seconds = settings.unload_after_s
+    if settings.chat_template:
+        params.chat_template = settings.chat_template
+    if settings.stop:
+        params.antiprompt = settings.stop
+    try:
+        server = xllamacpp.Server(params)
+    except Exception as error:
+        raise SystemExit(
+            f"llama.cpp cannot serve {settings.model_path} on port {settings.port}: {error}. "
+            "The lines above say why: not a GGUF file, too little memory, or the port is taken."
+        ) from error
+    sys.stdout.write(f"llama.cpp serves {settings.name} at {server.listening_address}\n")
+    sys.stdout.flush()
+    stopped.wait()
+    del server
+
+
+def main() -> None:
+    """Entry point: the one argument is the settings file."""
+    raw = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    serve(LlamaSettings(**raw))
+
+
+if __name__ == "__main__":
+    main()
