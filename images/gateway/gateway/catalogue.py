@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -9,7 +10,8 @@ import msgspec
 from multidict import CIMultiDict
 
 from gateway.registry import Backend, Registry, model_not_found
-from gateway.upstream import Upstream, backend_errors
+from gateway.routing import QUICK_TIMEOUT_S
+from gateway.upstream import Upstream, backend_errors, backend_timeout
 from service_kit.errors import ServiceError
 from service_kit.log import get_logger
 
@@ -38,9 +40,13 @@ async def fetch(upstream: Upstream, backend: Backend, path: str) -> bytes:
     """GET a small document from `backend`. Raises ServiceError when it is down or answers anything but 200."""
     key = upstream.key_of(backend)
     headers: CIMultiDict[str] = CIMultiDict({"Authorization": f"Bearer {key}"} if key else {})
-    response = await upstream.send(backend, "GET", path, headers=headers)
-    with backend_errors(backend):
-        body = await response.read()
+    try:
+        async with asyncio.timeout(QUICK_TIMEOUT_S):
+            response = await upstream.send(backend, "GET", path, headers=headers)
+            with backend_errors(backend):
+                body = await response.read()
+    except TimeoutError:
+        raise backend_timeout(backend, "first_byte", QUICK_TIMEOUT_S) from None
     if response.status != 200:
         raise ServiceError(
             502, "bad_backend_answer", f"Backend '{backend.name}' answered {path} with status {response.status}."

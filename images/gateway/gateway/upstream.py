@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ class Upstream:
                 502,
                 "backend_refused_key",
                 f"Backend '{backend.name}' does not accept the gateway's own key.",
-                hint="Your key is fine. Whoever runs this host: compare api_key_file in BACKENDS_FILE with the backend.",
+                hint="Yours is fine. Whoever runs this host: compare api_key_file in BACKENDS_FILE with the backend.",
             )
         return response
 
@@ -114,8 +115,9 @@ def backend_errors(backend: Backend) -> Iterator[None]:
     except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError) as error:
         raise backend_timeout(backend, "connect") from error
     except aiohttp.ClientConnectorError as error:
-        reason = (error.os_error.strerror or str(error.os_error)) if error.os_error else str(error)
-        raise _unavailable(backend, "connect", f"cannot be reached ({reason.lower()})") from error
+        # not the exception's own words: they hold the address, and /health is open
+        reason = os.strerror(error.os_error.errno).lower() if (error.os_error.errno or 0) > 0 else "no such host"
+        raise _unavailable(backend, "connect", f"cannot be reached ({reason})") from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
         raise _unavailable(backend, "answer", "broke off in the middle of the request") from error
     except (aiohttp.ClientError, ValueError) as error:
