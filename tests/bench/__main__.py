@@ -11,11 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that ``python tests/bench`` finds ``bench.*``
 
-from bench import chat, machine, report
+from bench import chat, machine, memory, report, speech
 from bench.report import Measurement
 
 RIGS: dict[str, Callable[[bool], Measurement]] = {
     "chat": lambda quick: chat.measure(rounds=1 if quick else 5, seconds=0.5 if quick else 3),
+    "speech": lambda quick: speech.measure(rounds=1 if quick else 7, lengths_s=(10,) if quick else (10, 60, 300)),
+    "memory": lambda quick: memory.measure(rest_s=1 if quick else 10),
 }
 
 

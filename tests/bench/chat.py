@@ -73,14 +73,14 @@ def _play(contestants: list[Contestant], rounds: int, seconds: float, cores: tup
     streamed: dict[str, list[Result]] = defaultdict(list)
     crowd: dict[str, list[Result]] = defaultdict(list)
     for contestant in contestants:  # the first requests import, connect and compile; no round shall pay for that
-        _drive(contestant, 1, 3, cores, stream=False)
-        _drive(contestant, 1, 3, cores, stream=True)
+        drive(contestant, 1, 3, cores, stream=False)
+        drive(contestant, 1, 3, cores, stream=True)
     for index in range(rounds):
         shift = index % len(contestants)
         for contestant in contestants[shift:] + contestants[:shift]:
-            alone[contestant.name].append(_drive(contestant, 1, seconds, cores, stream=False))
-            crowd[contestant.name].append(_drive(contestant, CONNECTIONS, seconds, cores, stream=False))
-            streamed[contestant.name].append(_drive(contestant, 1, seconds, cores, stream=True))
+            alone[contestant.name].append(drive(contestant, 1, seconds, cores, stream=False))
+            crowd[contestant.name].append(drive(contestant, CONNECTIONS, seconds, cores, stream=False))
+            streamed[contestant.name].append(drive(contestant, 1, seconds, cores, stream=True))
     return {
         contestant.name: Figures(
             median_ms=statistics.median(r.median_ms for r in alone[contestant.name]),
@@ -92,7 +92,11 @@ def _play(contestants: list[Contestant], rounds: int, seconds: float, cores: tup
     }
 
 
-def _drive(contestant: Contestant, connections: int, seconds: float, cores: tuple[int, ...], *, stream: bool) -> Result:
+def drive(contestant: Contestant, connections: int, seconds: float, cores: tuple[int, ...], *, stream: bool) -> Result:
+    """Ask ``contestant`` for chat answers over ``connections`` for ``seconds``, from a load process on ``cores``.
+
+    Raises RuntimeError with the contestant's answer when it is not the expected one.
+    """
     question = [
         {"role": "system", "content": "You are a helpful assistant. Answer in one sentence."},
         {"role": "user", "content": "What is the capital of France?"},
@@ -119,7 +123,7 @@ def _drive(contestant: Contestant, connections: int, seconds: float, cores: tupl
         cwd=Path(__file__).parents[1],
     )
     if process.returncode:
-        raise RuntimeError(f"the load on {contestant.name} failed: {process.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"the load on {contestant.name} failed: {process.stderr.strip().splitlines()[-1:]}")
     return Result(**json.loads(process.stdout))
 
 
