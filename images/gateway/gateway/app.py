@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.admission import Admission
 from gateway.bodies import ClientLeftError
 from gateway.exchange import Exchange, Services
+from gateway.linger import Lingering
 from gateway.registry import Registry, RegistryError
 from gateway.relay import BrokenAnswerError, timed_out
 from gateway.routes.local import LocalRoutes
@@ -18,7 +19,7 @@ from gateway.routing import TABLE, Router
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
 from gateway.watch import Watch
-from service_kit.asgi import Receive, Scope, Send, ServiceShell
+from service_kit.asgi import App, Receive, Scope, Send, ServiceShell
 from service_kit.auth import ApiKeys, KeyFileError
 from service_kit.errors import ServiceError
 from service_kit.health import Readiness
@@ -89,12 +90,12 @@ class Gateway:
                 return
 
 
-def build_app(settings: GatewaySettings) -> ServiceShell:
+def build_app(settings: GatewaySettings) -> App:
     """The whole gateway as an ASGI app. Raises RegistryError or KeyFileError for files that cannot be used."""
     registry = Registry.read(settings.backends_file)
     readiness = Readiness("upstream_pool")
     services = Services(settings, registry, Upstream(settings, registry), Admission(registry))
-    return ServiceShell(
+    shell = ServiceShell(
         Gateway(services, readiness),
         service=SERVICE,
         version=__version__,
@@ -102,6 +103,7 @@ def build_app(settings: GatewaySettings) -> ServiceShell:
         readiness=readiness,
         open_paths=frozenset(route.path for route in TABLE if route.open),
     )
+    return Lingering(shell)
 
 
 def main() -> None:

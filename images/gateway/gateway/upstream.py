@@ -116,7 +116,8 @@ def backend_errors(backend: Backend) -> Iterator[None]:
         raise backend_timeout(backend, "connect") from error
     except aiohttp.ClientConnectorError as error:
         # not the exception's own words: they hold the address, and /health is open
-        reason = os.strerror(error.os_error.errno).lower() if (error.os_error.errno or 0) > 0 else "no such host"
+        number = error.os_error.errno or 0
+        reason = os.strerror(number).lower() if number > 0 else "no such host"
         raise _unavailable(backend, "connect", f"cannot be reached ({reason})") from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
         raise _unavailable(backend, "answer", "broke off in the middle of the request") from error
