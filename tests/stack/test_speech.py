@@ -84,7 +84,7 @@ def _seconds(path: Path) -> float:
     import wave
 
     with wave.open(str(path)) as opened:
-        return opened.getnframes() / opened.getframerate()
+        return float(opened.getnframes() / opened.getframerate())
 
 
 def _repeated(pcm: audio.Pcm, times: int) -> audio.Pcm:
