@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.stack import free_port
+
 from bench.process import pinned, stop, wait_for_port
-from bench.upstream import MODEL, Upstream, free_port
+from bench.upstream import MODEL, Upstream
 
 KEY = "bench-0123456789abcdef0123456789abcdef"
 

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from support.stack import free_port
 
 from bench.process import pinned, stop, wait_for_port
-from bench.upstream import MODEL, Upstream, free_port
+from bench.upstream import MODEL, Upstream
 
 KEY = "sk-bench-0123456789abcdef"
 _ROOT = Path(__file__).resolve().parents[2]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from support.stack import running
 
-from ai_services.local import processes
 from ai_services.local.proof import sample
-from bench import machine, stack
+from bench import machine
+from bench.door import Door
 from bench.report import Bound, Measurement
 
 LIMIT_MB = 300
@@ -36,11 +37,12 @@ class Share:
 
 def measure(rest_s: float) -> Measurement:
     """Start a stack, use it once, leave it alone for ``rest_s``, and look. Linux only (proportional set size)."""
-    with stack.running() as door:
+    with running() as stack:
+        door = Door(stack)
         door.transcribe(sample().file)
         door.ask("What is the capital of France?")
         time.sleep(rest_s)
-        shares = sorted((_share(process) for process in processes.of_stack(str(door.home))), key=lambda s: s.role)
+        shares = sorted((_share(process) for process in stack.processes()), key=lambda s: s.role)
     return _measurement(shares, rest_s)
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from support.speech import Speech, say_for, word_error_rate
+from support.stack import running
 
-from bench import machine, stack
+from bench import machine
+from bench.door import Door
 from bench.report import Bound, Measurement
 from whisper_api.settings import WhisperSettings
 
@@ -47,11 +49,11 @@ class Pair:
 def measure(rounds: int, lengths_s: tuple[int, ...]) -> Measurement:
     """Transcribe generated speech of each length ``rounds`` times each way, in turn.
 
-    Raises RuntimeError when the stack or the library's process does not come up.
+    Raises StackError when the stack does not come up, RuntimeError when the library's process ends.
     """
     with ExitStack() as cleanup:
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ai-bench-")))
-        door = cleanup.enter_context(stack.running())
+        door = Door(cleanup.enter_context(running()))
         engine = _engine(door)
         library = cleanup.enter_context(_library(engine))
         pairs = {length_s: _play(door, library, directory, length_s, rounds) for length_s in lengths_s}
@@ -92,17 +94,17 @@ def _library(engine: dict[str, Any]) -> Iterator[Library]:
         process.terminate()
 
 
-def _engine(door: stack.RunningStack) -> dict[str, Any]:
+def _engine(door: Door) -> dict[str, Any]:
     """How the stack's own engine runs, so that the library runs in the same way."""
-    facts = door.get("/health")["components"]["whisper-api"]
+    facts = door.health()["components"]["whisper-api"]
     return {
-        "model": door.settled()["speech"]["path"],
+        "model": door.speech_model(),
         "beam_size": WhisperSettings.model_fields["beam_size"].default,
         **{name: facts[name] for name in ("device", "compute_type", "cpu_threads", "batch_size")},
     }
 
 
-def _play(door: stack.RunningStack, library: Library, directory: Path, length_s: int, rounds: int) -> Pair:
+def _play(door: Door, library: Library, directory: Path, length_s: int, rounds: int) -> Pair:
     pair = Pair(say_for(length_s))
     file = directory / f"{length_s}.wav"
     _write_wav(file, pair.speech)

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.stack import free_port
 
 from bench.process import pinned, stop, wait_for_port
 
@@ -23,13 +24,6 @@ class Upstream:
     port: int
     stream_port: int
     version: str
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
