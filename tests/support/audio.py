@@ -25,7 +25,7 @@ FORMATS = {
 
 
 def write(path: Path, pcm: Pcm, rate: int, form: str = "wav", *, channels: int = 1) -> Path:
-    """Encode int16 `pcm` (mono, shape (samples,), `rate` in Hz) as one of FORMATS; `channels` copies it. Returns path."""
+    """Encode int16 `pcm` (mono, shape (samples,), `rate` in Hz) as one of FORMATS; `channels` copies it."""
     _, container, codec, sample_format, codec_rate = FORMATS[form]
     with av.open(str(path), "w", format=container) as output:
         stream = _audio_stream(output, codec, codec_rate or rate, sample_format, channels)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
+
 from service_kit.settings import ServiceSettings
 
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
@@ -33,7 +34,9 @@ class WhisperSettings(ServiceSettings):
         None, ge=0, description="end the engine after this idle time; 0: at once; unset: never"
     )
     cancel_grace_s: float = Field(
-        10, ge=0, description="how long the engine may take to drop the work of a caller who left, before it is replaced"
+        10,
+        ge=0,
+        description="how long the engine may take to drop the work of a caller who left, before it is replaced",
     )
     engine_stall_s: float = Field(
         900, gt=0, description="the engine is replaced when it shows no progress for this long while working or loading"

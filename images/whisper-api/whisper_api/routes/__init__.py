@@ -1,0 +1,1 @@
+"""HTTP: these modules read requests and shape answers; they decide nothing."""

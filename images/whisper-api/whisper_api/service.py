@@ -1,0 +1,127 @@
+"""What the service does with a recording, told apart from HTTP: file, samples, queue, engine, transcript."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service_kit.errors import ServiceError
+from service_kit.health import Readiness
+from service_kit.log import get_logger
+from whisper_api import metrics
+from whisper_api.decode import Decoder, Samples
+from whisper_api.engine import Engine, Transcript
+from whisper_api.fetch import Fetcher, Resolver, system_resolver
+from whisper_api.settings import WhisperSettings
+from whisper_api.storage import Storage
+from whisper_api.tasks import Place, TaskQueue
+from whisper_api.wishes import Wishes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A transcript and how long this server worked for it (decoding and recognising, without waiting)."""
+
+    transcript: Transcript
+    processing_s: float
+
+
+class Service:
+    """The parts, wired. `start` and `stop` belong to the application's life."""
+
+    def __init__(self, settings: WhisperSettings, readiness: Readiness, resolver: Resolver = system_resolver) -> None:
+        self.settings = settings
+        self.started_at = int(time.time())
+        self.model_names = tuple(dict.fromkeys((settings.model_name, settings.whisper_model)))
+        self._readiness = readiness
+        self.engine = Engine(settings, on_change=self._show_readiness)
+        self.decoder = Decoder(settings)
+        self.queue = TaskQueue(settings.max_task_queue_size, self._run)
+        self.fetcher = Fetcher(settings, resolver)
+        self.storage = Storage(settings.temp_dir, settings.min_free_disk_mib)
+        self._log = get_logger()
+
+    async def start(self) -> None:
+        """Start the decoder, the queue and, unless it waits for the first request, the engine."""
+        if self.storage.swept:
+            self._log.info("leftovers_removed", directories=self.storage.swept)
+        await self.decoder.start()
+        self.queue.start()
+        if self.settings.load_model_on_startup:
+            self.engine.load_in_background()
+        self._show_readiness()
+
+    async def stop(self) -> None:
+        """End everything and remove every recording."""
+        await self.queue.stop()
+        await self.engine.stop()
+        await self.decoder.stop()
+        self.storage.close()
+
+    async def transcribe(self, place: Place, recording: Path, wishes: Wishes) -> Answer:
+        """Transcribe the file `recording`, which is removed once it is decoded. Raises ServiceError."""
+        if os.path.getsize(recording) == 0:  # noqa: ASYNC240, PTH202
+            raise ServiceError(
+                400, "empty_file", "The file is empty.", hint="Send a recording in form field 'file'.", param="file"
+            )
+        wishes.check_model_can(self.settings.model_name, self.engine.facts)
+        started_at = time.monotonic()
+        samples = await self.decoder.decode(recording, recording.with_name("samples"))
+        os.unlink(recording)  # noqa: PTH108
+        decode_s = time.monotonic() - started_at
+        metrics.DECODE_SECONDS.observe(decode_s)
+        transcript = await place.transcribe(samples, wishes)
+        self._log.info(
+            "transcribed",
+            audio_s=round(samples.seconds, 2),
+            decode_s=round(decode_s, 3),
+            processing_s=round(transcript.processing_s, 3),
+            total_s=round(time.monotonic() - started_at, 3),
+            segments=len(transcript.segments),
+            language=transcript.language,
+        )
+        return Answer(transcript, decode_s + transcript.processing_s)
+
+    def health(self) -> dict[str, Any]:
+        """The answer of /health. `status`: ok, starting (the model is being loaded), down (it cannot be)."""
+        engine = self.engine
+        facts = engine.facts
+        return {
+            "status": self._status(),
+            "service": "whisper-api",
+            "model": self.settings.model_name,
+            "device": facts.device if facts else None,
+            "compute_type": facts.compute_type if facts else None,
+            "engine": {
+                "state": engine.state,
+                "pid": engine.pid,
+                "restarts": engine.restarts,
+                **({"failure": engine.failure} if engine.state == "failed" else {}),
+            },
+            "decoder": {"pid": self.decoder.pid},
+            "queue": self.queue.status(),
+        }
+
+    async def _run(self, samples: Samples, wishes: Wishes, progress: Any) -> Transcript:
+        await self.engine.load()
+        # The model may have been loaded only now: what it can do is known only now.
+        wishes.check_model_can(self.settings.model_name, self.engine.facts)
+        return await self.engine.run(samples.path, wishes.for_engine(), progress)
+
+    def _status(self) -> str:
+        match self.engine.state:
+            case "ready":
+                return "ok"
+            case "failed":
+                return "down"
+            case "stopped" if not self.settings.load_model_on_startup or self.engine.facts is not None:
+                return "ok"  # unloaded while idle, or not asked for yet: the next request loads it
+            case _:
+                return "starting"
+
+    def _show_readiness(self) -> None:
+        status = self._status()
+        self._readiness.set("engine", status == "ok", self.engine.failure or self.engine.state)
