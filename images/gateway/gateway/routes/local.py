@@ -10,7 +10,6 @@ import msgspec
 from gateway.catalogue import Catalogue
 from gateway.exchange import Exchange, Services
 from gateway.health import Health
-from gateway.openapi import document
 from service_kit.docs import swagger_html
 
 _JSON = b"application/json"
@@ -63,4 +62,6 @@ class LocalRoutes:
 
     @cached_property
     def _document(self) -> bytes:
+        from gateway.openapi import document  # only who asks for it pays its memory
+
         return msgspec.json.encode(document())
