@@ -3,7 +3,7 @@
     python -I bootstrap.py CHECKOUT local|dev FINGERPRINT
 
 The stamp (checkout and fingerprint, one a line) is written last; `ai` compares it on every call. While this works,
-.venv/ai-unfinished stands: if the machine dies in the middle, the next call begins anew instead of trusting half of it.
+.venv/ai-unfinished stands: if the machine dies in the middle, the next call does not trust what is half there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from typing import Final, NoReturn
 _NEEDED_MIB: Final = {"local": 1500, "dev": 2000}
 _BLOCKED: Final = 5
 _INTERRUPTED: Final = 130
+# What ai-unfinished says once .venv itself is whole and packages are being installed.
+_PACKAGES: Final = "packages"
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
             if not setup.is_done():
                 setup.run()
     except KeyboardInterrupt:
-        _say("\nStopped. Call ./ai again: it begins anew, with what was downloaded.")
+        _say("\nStopped. Call ./ai again: it goes on with what was downloaded.")
         raise SystemExit(_INTERRUPTED) from None
     except OSError as error:
         _stop_for(error, checkout)
@@ -68,15 +70,17 @@ class Setup:
         """Bring .venv to the wanted state."""
         begun = time.monotonic()
         self._make_room()
+        again = self._packages_were_interrupted()
         if not self._is_sound():
             self._make_venv()
-        self.unfinished.touch()
+        self.unfinished.write_text(_PACKAGES if again else "")
         # Whatever the stamps say is no longer sure from here on.
         for stamp in self.venv.glob("ai-*.stamp"):
             stamp.unlink()
         self._certificates()
         self._bring_uv()
-        self._sync()
+        self.unfinished.write_text(_PACKAGES)
+        self._sync("--reinstall" if again else "")
         self._link_own_packages()
         self.stamp.write_text(self.content)
         self.unfinished.unlink()
@@ -98,7 +102,7 @@ class Setup:
         if not self.venv.exists():
             return False
         why = ""
-        if self.unfinished.exists():
+        if self.unfinished.exists() and not self._packages_were_interrupted():
             why = "the last setup was interrupted"
         elif not self.python.exists():
             why = "its Python is gone"
@@ -149,11 +153,18 @@ class Setup:
         options = ["--require-hashes", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "-q"]
         self._call([str(self.python), "-I", "-m", "pip", "install", *options, "-r", str(locked)])
 
-    def _sync(self) -> None:
+    def _packages_were_interrupted(self) -> bool:
+        # Then Python, pip and uv are whole, and it is enough to install every package once more.
+        with contextlib.suppress(OSError):
+            return self.unfinished.read_text() == _PACKAGES
+        return False
+
+    def _sync(self, option: str) -> None:
         locked = self.checkout / "requirements" / f"{self.wanted}.txt"
         count = len(re.findall(r"^[A-Za-z0-9_.-]+==", locked.read_text(), re.MULTILINE))
         _say(f"Installing {count} locked packages (the first time about 400 MiB are downloaded)")
-        self._uv("--require-hashes", "--only-binary", ":all:", "-r", str(locked))
+        options = [option] if option else []
+        self._uv(*options, "--require-hashes", "--only-binary", ":all:", "-r", str(locked))
 
     def _link_own_packages(self) -> None:
         own = sorted({self.checkout, *(file.parent for file in self.checkout.glob("*/*/pyproject.toml"))})
@@ -161,9 +172,7 @@ class Setup:
         self._uv("--quiet", "--no-deps", "--offline", *editable)
 
     def _uv(self, *arguments: str) -> None:
-        environment = {**os.environ, "UV_NO_PROGRESS": os.environ.get("UV_NO_PROGRESS", "")}
-        if not environment["UV_NO_PROGRESS"]:
-            del environment["UV_NO_PROGRESS"]
+        environment = dict(os.environ)
         # A package index that pip was told of is the one to use: uv does not read pip's settings.
         for ours, theirs in (("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), ("UV_INDEX", "PIP_EXTRA_INDEX_URL")):
             if theirs in os.environ:

@@ -12,7 +12,13 @@ import typer
 
 from ai_services.exits import INTERRUPTED, MEANINGS, OK, TERMINATED, OperatorError, Terminated
 
-_EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + "."
+# A blank line is a new line in typer's epilogues.
+_EPILOG = "Exit codes:\n\n" + "\n\n".join(f"{code:>5}  {meaning}" for code, meaning in MEANINGS.items())
+
+
+def _examples(*commands: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"  {command}" for command in commands)
+
 
 app = typer.Typer(
     name="ai",
@@ -32,8 +38,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everyt
 
 
 @app.command(
-    epilog="Examples:  ./ai up  ·  ./ai up --port 9000  ·  ./ai up --whisper-model small --llm qwen2.5:3b  ·  "
-    "./ai up --llm Qwen/Qwen2.5-1.5B-Instruct-GGUF:qwen2.5-1.5b-instruct-q4_k_m.gguf  ·  AI_HOME=/data/ai ./ai up"
+    epilog=_examples(
+        "./ai up",
+        "./ai up --port 9000",
+        "./ai up --whisper-model small --llm qwen2.5:3b",
+        "./ai up --llm Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_k_m",
+        "AI_HOME=/data/ai ./ai up --port 9001",
+    )
 )
 def up(
     port: Annotated[
@@ -92,7 +103,7 @@ def up(
     _finish(lambda: run(wish, prove=prove, as_json=json))
 
 
-@app.command(epilog="Example:  ./ai down")
+@app.command(epilog=_examples("./ai down"))
 def down() -> None:
     """End everything that `up` started. Models, keys and logs stay in AI_HOME; removing that removes all."""
     from ai_services.verbs.down import run
@@ -100,7 +111,7 @@ def down() -> None:
     _finish(run)
 
 
-@app.command(epilog="Examples:  ./ai status  ·  ./ai status --json | jq -r .url")
+@app.command(epilog=_examples("./ai status", "./ai status --json | jq -r .url"))
 def status(json: Json = False) -> None:
     """Show each component: state, pid, port, memory, model, since when. Exit code 3 when nothing runs."""
     from ai_services.verbs.status import run
@@ -108,7 +119,7 @@ def status(json: Json = False) -> None:
     _finish(lambda: run(as_json=json))
 
 
-@app.command(epilog="Examples:  ./ai logs  ·  ./ai logs gateway -n 200  ·  ./ai logs whisper-api -f")
+@app.command(epilog=_examples("./ai logs", "./ai logs gateway -n 200", "./ai logs whisper-api -f"))
 def logs(
     component: Annotated[
         str | None, typer.Argument(help="gateway, whisper-api, llm or supervisord.", show_default="all components")
@@ -122,7 +133,7 @@ def logs(
     _finish(lambda: run(component, follow=follow, lines=lines))
 
 
-@app.command(epilog="Examples:  ./ai restart  ·  ./ai restart whisper-api")
+@app.command(epilog=_examples("./ai restart", "./ai restart whisper-api"))
 def restart(
     component: Annotated[
         str | None, typer.Argument(help="gateway, whisper-api or llm.", show_default="all components")
@@ -132,6 +143,28 @@ def restart(
     from ai_services.verbs.restart import run
 
     _finish(lambda: run(component))
+
+
+@app.command(
+    "test",
+    epilog=_examples("./ai test", "./ai test --fast", "./ai test tests/operator", "./ai test -- -k catalogue -x"),
+)
+def check(
+    pytest_arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]... [-- PYTEST OPTIONS]",
+            help="Only these tests; whatever stands after -- goes to pytest.",
+            show_default="everything",
+        ),
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests that start the whole stack.")] = False,
+    json: Json = False,
+) -> None:
+    """Check everything: format, lint, types, unit tests, then the real stack with real models and real clients."""
+    from ai_services import checks
+
+    _finish(lambda: checks.run(pytest_arguments or [], fast=fast, json=json))
 
 
 @app.command()
@@ -167,7 +200,7 @@ def main() -> None:
     """Run the command line and leave with one of the documented exit codes."""
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGHUP, _terminated)
-    app()
+    app(prog_name="./ai")
 
 
 def _report(error: OperatorError) -> None:

@@ -174,13 +174,13 @@ def wait_ready(stack: Stack, home: Home, screen: Screen, begin: Sequence[Compone
                     waiting.discard(row.name)
                     begun[row.name] = time.monotonic()
             infos = keeper.list()
-            states = {
-                row.name: "waiting" if row.name in waiting else readiness.judge(row, stack, infos.get(row.name))
-                for row in rows
-            }
+            states = {}
             for row in rows:
-                if states[row.name] == "ready" and row.name not in took:
-                    took[row.name] = time.monotonic() - begun.get(row.name, time.monotonic())
+                # What was ready once is not asked again: every question is a line in its log.
+                state = readiness.judge(row, stack, infos.get(row.name), ask=row.name not in took)
+                states[row.name] = "waiting" if row.name in waiting else state
+                if states[row.name] == "ready":
+                    took.setdefault(row.name, time.monotonic() - begun[row.name] if row.name in begun else 0)
             board.show([_row(row, stack, states[row.name], took.get(row.name)) for row in rows])
             for row in rows:
                 if states[row.name] == "failed":

@@ -31,8 +31,11 @@ def answers(port: int, path: str, timeout_s: float = 2.0, host: str = "127.0.0.1
         connection.close()
 
 
-def judge(component: Component, stack: Stack, info: ProcessInfo | None) -> State:
-    """Return one word for a component's state, from its process first and its probe second."""
+def judge(component: Component, stack: Stack, info: ProcessInfo | None, *, ask: bool = True) -> State:
+    """Return one word for a component's state, from its process first and its probe second.
+
+    With `ask` false the probe is left out: whose process runs counts as ready.
+    """
     if info is None:
         return "lost"
     if info.state == "FATAL":
@@ -42,7 +45,7 @@ def judge(component: Component, stack: Stack, info: ProcessInfo | None) -> State
     if info.state in ("STOPPED", "STOPPING", "UNKNOWN"):
         return "stopped"
     host = stack.host if component.name == "gateway" and stack.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104  # compared, not bound
-    if answers(component.port(stack), probe_path(component, stack), host=host):
+    if not ask or answers(component.port(stack), probe_path(component, stack), host=host):
         return "ready"
     young = time.time() - info.started < component.ready_timeout_s
     return "starting" if young else "not ready"

@@ -12,14 +12,14 @@ import io
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ai_services.console import Advance, Screen
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.local.home import write_json
-from ai_services.models.fetch import require_space
+from ai_services.models.fetch import require_memory, require_space
 from ai_services.models.hub_errors import explained, wrong_content
 from ai_services.models.resolve import Reference
 
@@ -79,6 +79,9 @@ def download(reference: Reference, models: Path, screen: Screen) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     total, here = sum(file.size for file in files), _bytes_here(files, directory)
     require_space(directory, (total - here) >> 20, reference.name)
+    if not reference.memory_mib:
+        # The file is mapped into memory whole; what it needs beside that only its makers know.
+        require_memory([replace(reference, memory_mib=total >> 20)])
     licence = _licence(info)
     screen.say(
         f"Downloading {reference.name}: {total / 2**20:.0f} MiB"

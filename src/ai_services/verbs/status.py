@@ -40,6 +40,9 @@ def report(home: Home) -> dict[str, Any]:
     if stack is None:
         return _empty(home)
     infos, keeper = _processes(stack)
+    if not keeper and not processes.of_stack(stack.home):
+        # Left over from a machine that was switched off; the next `up` or `down` clears it away.
+        return _empty(home)
     counts = readiness.starts(home)
     rows = [row for row in components.COMPONENTS if row.runs(stack) or row.name == "llm"]
     with ThreadPoolExecutor(len(rows)) as pool:
