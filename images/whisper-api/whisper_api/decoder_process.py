@@ -6,7 +6,7 @@ place for the samples, and a socket for the answer. The child answers there with
 closes that socket, the child is killed.
 
 A child can open nothing (no file, no connection: RLIMIT_NOFILE is 0 once it has its three descriptors), gains no
-rights, and has bounds for memory, processor time and output.
+rights, has bounds for memory, processor time and output, and few system calls left (syscall_filter.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from whisper_api import process_guard, sound
+from whisper_api import process_guard, sound, syscall_filter
 
 MIB = 1024 * 1024
 
@@ -112,6 +112,7 @@ def _child(limits: dict[str, Any], source: int, target: int, answer_fd: int, par
         _keep_only(source, target, answer_fd)
         _confine(limits)
         answer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=3)
+        syscall_filter.confine()
         _answer(answer, _decode(limits))
         code = 0
     finally:

@@ -97,7 +97,6 @@ def _load(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         device=device,
         compute_type=compute_type,
         cpu_threads=threads,
-        local_files_only=bool(wanted["local_only"]),
     )
     recogniser = Recogniser(model, beam_size=int(wanted["beam_size"]), batch_size=batch_size)
     return recogniser, {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from whisper_api import languages
-from whisper_api.engine import Transcript
+from whisper_api.transcript import Transcript
 
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 GRANULARITIES = ("word", "segment")

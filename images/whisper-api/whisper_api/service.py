@@ -13,11 +13,12 @@ from service_kit.health import Readiness
 from service_kit.log import get_logger
 from whisper_api import metrics
 from whisper_api.decode import Decoder, Samples
-from whisper_api.engine import Engine, Transcript
+from whisper_api.engine import Engine
 from whisper_api.fetch import Fetcher, Resolver, system_resolver
 from whisper_api.settings import WhisperSettings
 from whisper_api.storage import Storage
 from whisper_api.tasks import Place, TaskQueue
+from whisper_api.transcript import Transcript
 from whisper_api.wishes import Wishes
 
 
@@ -112,15 +113,11 @@ class Service:
         return await self.engine.run(samples.path, wishes.for_engine(), progress)
 
     def _status(self) -> str:
-        match self.engine.state:
-            case "ready":
-                return "ok"
-            case "failed":
-                return "down"
-            case "stopped" if not self.settings.load_model_on_startup or self.engine.facts is not None:
-                return "ok"  # unloaded while idle, or not asked for yet: the next request loads it
-            case _:
-                return "starting"
+        if self.engine.state == "failed":
+            return "down"
+        # Once it has been loaded, a request waits for an engine that is unloaded or being replaced, and is served.
+        served = self.engine.state == "ready" or self.engine.facts is not None
+        return "ok" if served or not self.settings.load_model_on_startup else "starting"
 
     def _show_readiness(self) -> None:
         status = self._status()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -61,6 +62,17 @@ class WhisperSettings(ServiceSettings):
         default_factory=lambda: Path(tempfile.gettempdir()), description="where recordings lie while they are worked on"
     )
     min_free_disk_mib: int = Field(256, ge=0, description="uploads are refused when TEMP_DIR has less room than this")
+
+    @field_validator("temp_dir")
+    @classmethod
+    def _usable(cls, path: Path) -> Path:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"the directory {path} cannot be made: {error.strerror}") from error
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise ValueError(f"the directory {path} cannot be written to")
+        return path
 
     @field_validator("url_allow_private_networks", mode="before")
     @classmethod

@@ -109,6 +109,7 @@ def _sound_of(container: InputContainer) -> AudioStream:
             raise SoundError("no_sound", "The video has no sound track.")
         raise SoundError("no_sound", "The file holds no audio track.")
     stream = cast("AudioStream", best)
+    stream.codec_context.thread_count = 1  # the sandbox has no call left that starts a thread
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all

@@ -18,7 +18,7 @@ from service_kit.errors import ServiceError
 from service_kit.log import get_logger
 from whisper_api import metrics
 from whisper_api.decode import Samples
-from whisper_api.engine import Transcript
+from whisper_api.transcript import Transcript
 from whisper_api.wishes import Wishes
 
 Run = Callable[[Samples, Wishes, Callable[[float], None]], Awaitable[Transcript]]
@@ -70,7 +70,8 @@ class TaskQueue:
 
     def take_place(self) -> Place:
         """A place for a new caller, to be used as a context manager. Raises ServiceError 429 when all are taken."""
-        if len(self._preparing) + len(self._waiting) + (self._running is not None) > self._limit:
+        served = self._running is not None and not self._running[1].result.cancelled()
+        if len(self._preparing) + len(self._waiting) + served > self._limit:
             metrics.QUEUE_REFUSED.inc()
             raise ServiceError(
                 429,
@@ -87,23 +88,22 @@ class TaskQueue:
     def status(self) -> dict[str, Any]:
         """The answer of /queue/status: counts of callers, and seconds until a new one would be served."""
         waiting = len(self._waiting) + len(self._preparing)
+        running = self._running[1] if self._running else None
         return {
             "queue_size": waiting,
             "max_queue_size": self._limit,
             "waiting": len(self._waiting),
             "preparing": len(self._preparing),
             "running": int(self._running is not None),
+            "running_audio_s": round(running.samples.seconds, 1) if running else 0.0,
+            "running_done_s": round(running.done_s, 1) if running else 0.0,
             "estimated_wait_s": round(self._wait_s(), 1),
             "seconds_per_audio_second": round(self._seconds_per_second, 4),
         }
 
-    def position(self, number: int) -> int:
-        """How many come before caller `number`; 0 means being served or next."""
-        ahead = list(self._waiting)
-        return ahead.index(number) + (self._running is not None) if number in ahead else 0
-
     async def _transcribe(self, number: int, samples: Samples, wishes: Wishes) -> Transcript:
         task = _Task(samples, wishes, asyncio.get_running_loop().create_future())
+        self._log.debug("queued", position=len(self._waiting) + (self._running is not None))
         self._preparing.discard(number)
         self._waiting[number] = task
         self._arrived.set()
@@ -114,6 +114,7 @@ class TaskQueue:
         self._preparing.discard(number)
         self._waiting.pop(number, None)
         if self._running is not None and self._running[0] == number and self._work is not None:
+            self._running[1].result.cancel()
             self._work.cancel()
         self._count()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from service_kit.errors import ServiceError
 from whisper_api import languages
-from whisper_api.engine import Facts
 from whisper_api.formats import FORMATS, GRANULARITIES, TIMED
+from whisper_api.transcript import Facts
 
 Fields = Mapping[str, Sequence[str]]
 MODEL_ALIASES = ("whisper-1", "default")
