@@ -39,6 +39,7 @@ _KEPT_BACK = frozenset(
         b"transfer-encoding",
         b"upgrade",
         b"www-authenticate",
+        b"x-content-type-options",
         b"x-request-id",
     }
 )

@@ -30,6 +30,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CLIENT_LEFT = 499
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JSON = b"application/json"
+# Answers carry what people sent and what models said: no browser may take it for a page of ours.
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class ServiceShell:
@@ -84,7 +86,7 @@ class ServiceShell:
             nonlocal status, body_bytes, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), id_header]
+                message["headers"] = [*message.get("headers", ()), id_header, _NOSNIFF]
             elif message["type"] == "http.response.body":
                 body_bytes += len(message.get("body", b""))
                 complete = not message.get("more_body", False)
