@@ -12,12 +12,11 @@ import typer
 
 from ai_services.exits import INTERRUPTED, MEANINGS, OK, TERMINATED, OperatorError, Terminated
 
-# A blank line is a new line in typer's epilogues.
-_EPILOG = "Exit codes:\n\n" + "\n\n".join(f"{code:>5}  {meaning}" for code, meaning in MEANINGS.items())
+_EPILOG = "Exit codes:\n" + "\n".join(f"{code:>5}  {meaning}" for code, meaning in MEANINGS.items())
 
 
 def _examples(*commands: str) -> str:
-    return "Examples:\n\n" + "\n\n".join(f"  {command}" for command in commands)
+    return "Examples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 app = typer.Typer(

@@ -19,7 +19,7 @@ MEANINGS: Final[dict[int, str]] = {
     USAGE: "wrong command line",
     NOT_RUNNING: "nothing is running (status, logs, restart)",
     NOT_READY: "running, but not every component is ready",
-    BLOCKED: "something stands in the way: port taken, no space, no network, unknown model, another ai at work",
+    BLOCKED: "in the way: port, disk, memory, network, a model, another ai",
     INTERRUPTED: "stopped by Ctrl-C; what had been started was ended again",
     TERMINATED: "stopped by a signal; what had been started was ended again",
 }

@@ -20,7 +20,8 @@ class Component:
     """One row.
 
     `command` and `environment` build from the settled stack; neither may hold a secret, only paths to one.
-    `probe` is a path on the component's port that answers 200 once it can work.
+    `probe` is a path on the component's port that answers 200 once it can work. `files` are JSON documents that
+    are written to AI_HOME/run under these names before the start.
     `runs` is false when the part is played by somebody else's process. `first` names the rows that must be
     ready before this one starts. `stop_s` is how long it may take to finish its requests.
     """
@@ -30,6 +31,7 @@ class Component:
     command: Callable[[Stack, Home], Sequence[str]]
     environment: Callable[[Stack, Home], Mapping[str, str]]
     probe: str
+    files: Callable[[Stack, Home], Mapping[str, Any]] = lambda *_: {}
     model: Callable[[Stack], str | None] = lambda _: None
     runs: Callable[[Stack], bool] = lambda _: True
     first: tuple[str, ...] = ()
@@ -65,8 +67,25 @@ def _whisper_environment(stack: Stack, home: Home) -> dict[str, str]:
     }
 
 
+def _llm_files(stack: Stack, home: Home) -> dict[str, Any]:
+    if stack.llm.backend == "ollama":
+        return {}
+    return {
+        "llama.json": {
+            "model_path": stack.llm.path,
+            "name": stack.llm.model,
+            "port": stack.ports["llm"],
+            "api_key_file": str(home.internal_key_file),
+            "context": stack.llm.context,
+            "chat_template": stack.llm.chat_template,
+            "stop": stack.llm.stop,
+            "unload_after_s": stack.asked.get("unload_after_s") or -1,
+        }
+    }
+
+
 def _gateway_environment(stack: Stack, home: Home) -> dict[str, str]:
-    return {**_service(stack, "gateway", home.api_key_file), "BACKENDS_FILE": str(home.backends_file)}
+    return {**_service(stack, "gateway", home.api_key_file), "BACKENDS_FILE": str(home.run / "backends.json")}
 
 
 def _llm_command(stack: Stack, home: Home) -> list[str]:
@@ -104,6 +123,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
         summary="language model",
         command=_llm_command,
         environment=_llm_environment,
+        files=_llm_files,
         probe="/health",
         model=lambda stack: stack.llm.model,
         runs=lambda stack: stack.llm.managed,
@@ -114,6 +134,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
         summary="front door",
         command=lambda *_: _module("gateway"),
         environment=_gateway_environment,
+        files=lambda stack, home: {"backends.json": backends(stack, home)},
         probe="/readyz",
     ),
 )

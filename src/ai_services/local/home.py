@@ -91,11 +91,6 @@ class Home:
         return self.run / "plan.json"
 
     @property
-    def backends_file(self) -> Path:
-        """The gateway's registry of backends."""
-        return self.run / "backends.json"
-
-    @property
     def starts_file(self) -> Path:
         """One line per start of a component, written by `launch`."""
         return self.run / "starts.log"

@@ -140,19 +140,9 @@ def provide_llm(stack: Stack, screen: Screen) -> None:
 
 
 def _write_run_files(stack: Stack, home: Home) -> None:
-    write_json(home.backends_file, components.backends(stack, home))
-    if stack.llm.backend == "llama.cpp":
-        settings = {
-            "model_path": stack.llm.path,
-            "name": stack.llm.model,
-            "port": stack.ports["llm"],
-            "api_key_file": str(home.internal_key_file),
-            "context": stack.llm.context,
-            "chat_template": stack.llm.chat_template,
-            "stop": stack.llm.stop,
-            "unload_after_s": stack.asked.get("unload_after_s") or -1,
-        }
-        write_json(home.run / "llama.json", settings)
+    for row in components.running(stack):
+        for name, content in row.files(stack, home).items():
+            write_json(home.run / name, content)
     write_json(home.plan_file, components.plan(stack, home))
 
 
