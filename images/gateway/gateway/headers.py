@@ -23,7 +23,7 @@ _FORWARDED = {
     b"user-agent": "User-Agent",
 }
 
-# Towards the client: all but what belongs to one connection, what this server says itself, and what only the
+# Towards the client: all but what belongs to one connection, what our own shell says, and what only the
 # front door may decide (cookies, cross-origin rules).
 _KEPT_BACK = frozenset(
     {
@@ -39,6 +39,7 @@ _KEPT_BACK = frozenset(
         b"transfer-encoding",
         b"upgrade",
         b"www-authenticate",
+        b"x-content-type-options",
         b"x-content-type-options",
         b"x-request-id",
     }

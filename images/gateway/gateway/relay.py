@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 from aiohttp import ClientResponse
 
@@ -16,6 +20,16 @@ class BrokenAnswerError(Exception):
     """The answer broke after its head was sent: the connection must break too, so that nobody takes it for whole."""
 
 
+def await_head(exchange: Exchange) -> None:
+    """Begin the wait for an answer's head. Connecting comes first and has its own limit, kept by the pool."""
+    upstream = exchange.services.upstream
+    exchange.watch.enter(
+        "first_byte",
+        upstream.first_byte_s(exchange.route.patience),
+        after_s=exchange.services.settings.upstream_connect_timeout_s,
+    )
+
+
 async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) -> None:
     """Pass `response` on. Raises BrokenAnswerError when it ends early, after saying why where the format has a way."""
     await exchange.start(response.status, client_headers(response.raw_headers))
@@ -25,7 +39,7 @@ async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) 
     try:
         while True:
             exchange.watch.enter("idle", idle_s)
-            with backend_errors(backend):
+            with answer_errors(exchange, backend):
                 chunk = await content.readany()
             if content.at_eof():
                 await exchange.finish(chunk)
@@ -35,6 +49,19 @@ async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) 
     except ServiceError as error:
         await last_words(exchange, response.content_type, response.headers.get("Content-Encoding"), tail, error)
         raise BrokenAnswerError(error.code) from error
+
+
+@contextmanager
+def answer_errors(exchange: Exchange, backend: Backend) -> Iterator[None]:
+    """Turn what goes wrong with an answer that has begun into ServiceErrors: aiohttp's exceptions, and silence."""
+    try:
+        with backend_errors(backend):
+            yield
+    except asyncio.CancelledError:
+        watch = exchange.watch
+        if watch.phase == "idle" and watch.expired and watch.take_blame():
+            raise timed_out(exchange) from None
+        raise
 
 
 async def last_words(

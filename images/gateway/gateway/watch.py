@@ -45,11 +45,14 @@ class Watch:
         self.expired = False
         self.left = False
 
-    def enter(self, phase: Phase, limit_s: float) -> None:
-        """Begin `phase`, which may take `limit_s` seconds. Cheap: the timer is moved only when it must be earlier."""
+    def enter(self, phase: Phase, limit_s: float, after_s: float = 0.0) -> None:
+        """Begin `phase`, which may take `limit_s` seconds, and begins within `after_s` itself.
+
+        Cheap: the timer is moved only when it must be earlier.
+        """
         self.phase = phase
         self.spent_s = limit_s
-        deadline = self._loop.time() + limit_s
+        deadline = self._loop.time() + after_s + limit_s
         if self._handle is None:
             self._handle = self._loop.call_at(deadline, self._ring)
         elif deadline < self._deadline:
@@ -72,9 +75,10 @@ class Watch:
             self._watcher = None
 
     def take_blame(self) -> bool:
-        """Whether the cancellation just caught was ours; if so, the task lives on."""
+        """Whether the cancellation just caught was ours; if so, the task lives on, and a new phase may be entered."""
         if self.left or self.expired:
             self._task.uncancel()
+            self.expired = False
             return True
         return False
 

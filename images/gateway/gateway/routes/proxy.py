@@ -10,7 +10,7 @@ from gateway.bodies import Upload, check_announced_length, collect, wanted_model
 from gateway.exchange import Exchange
 from gateway.headers import content_length, upstream_headers
 from gateway.registry import Backend, Registry
-from gateway.relay import relay
+from gateway.relay import await_head, relay
 from gateway.routes.translate import translate
 from gateway.routing import Body, Handling, Route
 from service_kit.errors import ServiceError
@@ -74,8 +74,7 @@ async def _pass_json(exchange: Exchange, backend: Backend, body: bytes | None) -
     headers = upstream_headers(scope, upstream.key_of(backend))
     if body is not None:
         headers["Content-Type"] = "application/json"
-    first_byte_s = upstream.first_byte_s(route.patience)
-    exchange.watch.enter("first_byte", first_byte_s)
+    await_head(exchange)
     method = scope["method"] if scope["method"] == "HEAD" else route.method
     response = await upstream.send(
         backend, method, route.upstream_path, headers=headers, data=body, query=scope["query_string"]

@@ -18,7 +18,7 @@ from gateway.dialect.sse import EventReader, EventTooLargeError
 from gateway.exchange import Exchange
 from gateway.headers import upstream_headers
 from gateway.registry import Backend, model_not_found
-from gateway.relay import BrokenAnswerError
+from gateway.relay import BrokenAnswerError, answer_errors, await_head
 from gateway.upstream import RETRY_AFTER_S, backend_errors
 from service_kit.errors import ServiceError
 
@@ -74,7 +74,7 @@ async def _stream(exchange: Exchange, backend: Backend, response: ClientResponse
     try:
         while True:
             exchange.watch.enter("idle", idle_s)
-            with backend_errors(backend):
+            with answer_errors(exchange, backend):
                 piece = await response.content.readany()
             if not piece:
                 break
@@ -204,7 +204,7 @@ async def _post(exchange: Exchange, backend: Backend, path: str, fields: dict[st
     headers.popall("Accept-Encoding", None)
     headers.popall("Content-Encoding", None)
     headers["Content-Type"] = "application/json"
-    exchange.watch.enter("first_byte", upstream.first_byte_s(exchange.route.patience))
+    await_head(exchange)
     response = await upstream.send(backend, "POST", path, headers=headers, data=msgspec.json.encode(fields))
     if response.status == 200:
         return response

@@ -1,0 +1,448 @@
+"""What passes through the gateway passes as it came, at once, and stops when somebody leaves (B.2, B.7, S0.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from dialects.harness import AUTH, INTERNAL_KEY, KEY, MODEL, Connection
+
+from .conftest import House, post
+
+CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+WAIT_S = 20
+
+
+async def read_until(response: aiohttp.ClientResponse, wanted: bytes) -> bytes:
+    """Read until `wanted` has come; fail when it does not."""
+    received = b""
+    async with asyncio.timeout(WAIT_S):
+        while wanted not in received:
+            piece = await response.content.readany()
+            assert piece, f"ended before {wanted!r}: {received!r}"
+            received += piece
+    return received
+
+
+async def test_json_arrives_byte_for_byte(house: House) -> None:
+    body = b'{"model": "gemma3:270m",  "messages": [], "unknown": 1.10, "stream":false}'
+    answer = b'{"a" :  1}'
+    seen: list[bytes] = []
+
+    async def backend(connection: Connection) -> None:
+        seen.append(await connection.read_request())
+        await connection.answer(answer)
+
+    async with house.llm.playing(backend), post(house, "/v1/chat/completions", data=body) as response:
+        assert response.status == 200
+        assert await response.read() == answer
+    assert seen == [body]
+
+
+async def test_only_allowed_headers_cross(house: House) -> None:
+    """No key, cookie or forged address reaches a backend; no cookie or connection detail reaches the client."""
+    heads: list[dict[str, str]] = []
+
+    async def backend(connection: Connection) -> None:
+        await connection.read_request()
+        heads.append(connection.headers)
+        await connection.write(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\nset-cookie: a=b\r\n"
+            b"x-private: 1\r\nconnection: keep-alive, x-private\r\nserver: s\r\naccess-control-allow-origin: *\r\n"
+            b"x-kept: yes\r\n\r\n{}"
+        )
+
+    sent = {
+        "Cookie": "session=1",
+        "X-Forwarded-For": "6.6.6.6",
+        "Forwarded": "for=6.6.6.6",
+        "X-Real-IP": "6.6.6.6",
+        "X-Email": "root@example.com",
+        "X-Request-ID": "from-the-client",
+        "Accept-Language": "fr",
+    }
+    async with house.llm.playing(backend), post(house, "/v1/chat/completions", json=CHAT, headers=sent) as response:
+        received = response.headers
+        assert response.status == 200
+    (head,) = heads
+    assert head["authorization"] == f"Bearer {INTERNAL_KEY}"
+    assert head["x-forwarded-for"] == "127.0.0.1"
+    assert head["x-request-id"] == "from-the-client"
+    assert head["accept-language"] == "fr"
+    assert head["host"] == f"127.0.0.1:{house.llm.port}"
+    assert not {"cookie", "forwarded", "x-real-ip", "x-email"} & set(head)
+    assert KEY not in str(head)
+    assert received["x-kept"] == "yes"
+    assert received["x-request-id"] == "from-the-client"
+    assert not {"set-cookie", "x-private", "server", "access-control-allow-origin"} & {
+        name.lower() for name in received
+    }
+
+
+async def test_events_are_not_held_back(house: House) -> None:
+    """The first event reaches the client before the backend writes the second."""
+    go_on = asyncio.Event()
+
+    async def backend(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.start_chunked("text/event-stream")
+        await connection.chunk(EVENT)
+        await go_on.wait()
+        await connection.chunk(b"data: [DONE]\n\n")
+        await connection.end_chunked()
+
+    async with (
+        house.llm.playing(backend),
+        post(house, "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+    ):
+        assert response.headers["x-accel-buffering"] == "no"
+        assert await read_until(response, b"\n\n") == EVENT
+        go_on.set()
+        assert await response.read() == b"data: [DONE]\n\n"
+
+
+async def test_records_are_translated_as_they_come(house: House) -> None:
+    """B.7: the first record of a translated stream reaches the client before the backend writes its second event."""
+    go_on = asyncio.Event()
+
+    async def backend(connection: Connection) -> None:
+        asked = json.loads(await connection.read_request())
+        assert asked["stream"] is True
+        await connection.start_chunked("text/event-stream")
+        await connection.chunk(EVENT)
+        await go_on.wait()
+        await connection.chunk(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+        await connection.end_chunked()
+
+    async with house.llm.playing(backend), post(house, "/api/chat", json=CHAT) as response:
+        assert response.content_type == "application/x-ndjson"
+        first = json.loads(await read_until(response, b"\n"))
+        assert first["message"] == {"role": "assistant", "content": "a"}
+        assert first["done"] is False
+        go_on.set()
+        last = json.loads(await response.read())
+        assert last["done"] is True
+        assert last["done_reason"] == "stop"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+@pytest.mark.parametrize("when", ["before the first byte", "in the middle"])
+async def test_a_client_that_leaves_stops_the_work(house: House, path: str, when: str) -> None:
+    arrived, gone = asyncio.Event(), asyncio.Event()
+
+    async def backend(connection: Connection) -> None:
+        await connection.read_request()
+        if when == "in the middle":
+            await connection.start_chunked("text/event-stream")
+            await connection.chunk(EVENT)
+        arrived.set()
+        await connection.until_gone()
+        gone.set()
+
+    async with house.llm.playing(backend):
+        session = aiohttp.ClientSession(headers=AUTH)
+        request = asyncio.create_task(session.post(f"{house.url}{path}", json=CHAT | {"stream": True}))
+        async with asyncio.timeout(WAIT_S):
+            await arrived.wait()
+            if when == "in the middle":
+                await read_until(await request, b"\n")
+        request.cancel()
+        await session.close()
+        async with asyncio.timeout(WAIT_S):
+            await gone.wait()
+
+
+async def test_many_that_leave_leave_nothing_behind(house: House) -> None:
+    """Fifty at once leave before the first byte: every one's work stops, and the gateway counts none in flight."""
+    arrived = gone = 0
+    all_arrived, all_gone = asyncio.Event(), asyncio.Event()
+
+    async def backend(connection: Connection) -> None:
+        nonlocal arrived, gone
+        await connection.read_request()
+        arrived += 1
+        if arrived == 50:
+            all_arrived.set()
+        await connection.until_gone()
+        gone += 1
+        if gone == 50:
+            all_gone.set()
+
+    async with house.llm.playing(backend):
+        session = aiohttp.ClientSession(headers=AUTH, connector=aiohttp.TCPConnector(limit=0))
+        asked = [asyncio.create_task(session.post(f"{house.url}/api/chat", json=CHAT)) for _ in range(50)]
+        async with asyncio.timeout(WAIT_S):
+            await all_arrived.wait()
+        for task in asked:
+            task.cancel()
+        await session.close()
+        async with asyncio.timeout(WAIT_S):
+            await all_gone.wait()
+    async with aiohttp.ClientSession(headers=AUTH) as session, session.get(f"{house.url}/metrics") as response:
+        metrics = await response.text()
+    assert 'ai_gateway_backend_in_flight{backend="llm"} 0.0' in metrics
+
+
+class TestBrokenBackends:
+    async def test_down(self, house: House) -> None:
+        """B.2: nobody listens: 503, when to come back, and why."""
+        async with aiohttp.ClientSession(headers=AUTH) as session:
+            async with session.post(f"{house.url}/v1/chat/completions", json=CHAT) as response:
+                assert response.status == 503
+                assert int(response.headers["retry-after"]) >= 1
+                error = (await response.json())["error"]
+                assert error["code"] == "backend_unavailable"
+                assert "'llm' cannot be reached (connection refused)" in error["message"]
+            async with session.post(f"{house.url}/api/chat", json=CHAT) as response:
+                assert response.status == 503
+                assert "'llm' cannot be reached" in (await response.json())["error"]
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+    async def test_dies_before_the_head(self, house: House, path: str) -> None:
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            connection.abort()
+
+        async with house.llm.playing(backend), post(house, f"{path}", json=CHAT) as response:
+            assert response.status == 503
+            assert response.headers["retry-after"]
+            assert "broke off" in await response.text()
+
+    async def test_dies_within_an_event_stream(self, house: House) -> None:
+        """The client is told in the stream, and the stream breaks: nobody takes it for whole."""
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.start_chunked("text/event-stream")
+            await connection.chunk(EVENT)
+            connection.abort()
+
+        async with (
+            house.llm.playing(backend),
+            post(house, "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+        ):
+            received = await read_until(response, b'"error"')
+            assert received.startswith(EVENT)
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        told = json.loads(received.split(b"\n\n")[1].removeprefix(b"data: "))
+        assert told["error"]["code"] == "backend_unavailable"
+
+    async def test_dies_within_an_event(self, house: House) -> None:
+        """Half an event cannot be followed by another: the stream only breaks."""
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.start_chunked("text/event-stream")
+            await connection.chunk(EVENT[:20])
+            connection.abort()
+
+        async with (
+            house.llm.playing(backend),
+            post(house, "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+        ):
+            assert await read_until(response, EVENT[:20]) == EVENT[:20]
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+    async def test_dies_within_a_translated_stream(self, house: House) -> None:
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.start_chunked("text/event-stream")
+            await connection.chunk(EVENT)
+            connection.abort()
+
+        async with house.llm.playing(backend), post(house, "/api/chat", json=CHAT) as response:
+            received = await read_until(response, b'"error"')
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        assert "broke off" in json.loads(received.splitlines()[1])["error"]
+
+    async def test_ends_a_translated_stream_too_early(self, house: House) -> None:
+        """A clean end without a finish is no end."""
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.start_chunked("text/event-stream")
+            await connection.chunk(EVENT)
+            await connection.end_chunked()
+
+        async with house.llm.playing(backend), post(house, "/api/chat", json=CHAT) as response:
+            assert b"in the middle" in await read_until(response, b'"error"')
+
+    async def test_dies_within_a_counted_answer(self, house: House) -> None:
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+            connection.abort()
+
+        async with house.llm.playing(backend), post(house, "/v1/chat/completions", json=CHAT) as response:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+    @pytest.mark.parametrize(
+        "nonsense", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b"\x00" * 200]
+    )
+    async def test_speaks_no_http(self, house: House, nonsense: bytes) -> None:
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.write(nonsense)
+
+        async with house.llm.playing(backend), post(house, "/v1/chat/completions", json=CHAT) as response:
+            assert response.status == 502
+            assert (await response.json())["error"]["code"] == "bad_backend_answer"
+
+    async def test_answers_nonsense_where_it_is_translated(self, house: House) -> None:
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.answer(b'{"choices": "none"}')
+
+        async with house.llm.playing(backend), post(house, "/api/chat", json=CHAT | {"stream": False}) as response:
+            assert response.status == 502
+            assert "nobody understands" in (await response.json())["error"]
+
+    async def test_refuses_our_own_key(self, house: House) -> None:
+        """A 401 from behind is not the caller's: they would look for the fault in their own key."""
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.answer(b"{}", status="401 Unauthorized")
+
+        async with house.llm.playing(backend), post(house, "/v1/chat/completions", json=CHAT) as response:
+            assert response.status == 502
+            assert (await response.json())["error"]["code"] == "backend_refused_key"
+
+    async def test_its_own_errors_come_through(self, house: House, ollama_house: House) -> None:
+        said = b'{"error":"model requires more system memory"}'
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.answer(said, status="500 Internal Server Error")
+
+        async with ollama_house.llm.playing(backend), post(ollama_house, "/api/chat", CHAT) as response:
+            assert response.status == 500
+            assert await response.read() == said
+        async with house.llm.playing(backend), post(house, "/api/chat", CHAT) as response:
+            assert response.status == 500
+            assert (await response.json())["error"] == "model requires more system memory"
+
+    async def test_redirects_are_answers(self, house: House) -> None:
+        """A backend cannot send the gateway somewhere else."""
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.write(
+                b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
+            )
+
+        async with (
+            house.llm.playing(backend),
+            post(house, "/v1/chat/completions", json=CHAT, allow_redirects=False) as response,
+        ):
+            assert response.status == 307
+
+
+class TestPhases:
+    """Each phase has its own limit, and the answer names the phase."""
+
+    @staticmethod
+    async def _phase(house: House, path: str = "/v1/chat/completions") -> str:
+        async with post(house, f"{path}", json=CHAT) as response:
+            text = await response.text()
+            assert response.status == 504, text
+            return text
+
+    async def test_connect(self, impatient_house: House) -> None:
+        import socket
+
+        # a listening socket whose queue is full lets nobody in, and says nothing
+        with socket.socket() as full:
+            full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            full.bind(("127.0.0.1", impatient_house.llm.port))
+            full.listen(0)
+            waiting = [socket.socket() for _ in range(4)]
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(full.getsockname())
+            assert "phase connect" in await self._phase(impatient_house)
+            for each in waiting:
+                each.close()
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+    async def test_first_byte(self, impatient_house: House, path: str) -> None:
+        gone = asyncio.Event()
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.until_gone()
+            gone.set()
+
+        async with impatient_house.llm.playing(backend):
+            assert "phase first_byte" in await self._phase(impatient_house, path)
+            async with asyncio.timeout(WAIT_S):
+                await gone.wait()
+
+    async def test_idle(self, impatient_house: House) -> None:
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.start_chunked("text/event-stream")
+            await connection.chunk(EVENT)
+            await connection.until_gone()
+
+        async with (
+            impatient_house.llm.playing(backend),
+            post(impatient_house, "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+        ):
+            assert b"phase idle" in await read_until(response, b'"error"')
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+    async def test_slow_json_body(self, impatient_house: House) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", impatient_house.gateway.port)
+        writer.write(
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+            "content-length: 100\r\n\r\n{".encode()
+        )
+        async with asyncio.timeout(WAIT_S):
+            answer = await reader.readuntil(b"}}")
+        assert b"408 Request Timeout" in answer
+        assert b"client_too_slow" in answer
+        writer.close()
+
+
+async def test_a_client_that_does_not_read_slows_the_backend(house: House) -> None:
+    """An answer nobody reads is not collected in the gateway: the backend is made to wait."""
+    written = 0
+    stuck = asyncio.Event()
+
+    async def backend(connection: Connection) -> None:
+        nonlocal written
+        await connection.read_request()
+        await connection.start_chunked("application/octet-stream")
+        piece = b"x" * 65536
+        while not stuck.is_set():
+            try:
+                async with asyncio.timeout(1):
+                    await connection.chunk(piece)
+                    written += len(piece)
+            except TimeoutError:
+                stuck.set()
+
+    before = house.gateway.peak_rss_mib()
+    async with house.llm.playing(backend):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", house.gateway.port, limit=1024)
+        body = json.dumps(CHAT).encode()
+        writer.write(
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+            f"content-length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        async with asyncio.timeout(60):
+            await stuck.wait()
+        writer.transport.abort()
+    assert written < 64 * 2**20
+    assert house.gateway.peak_rss_mib() - before < 16
