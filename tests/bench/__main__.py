@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     for rig in rigs:
         try:
             measurements[rig] = RIGS[rig](options.quick)
-        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             print(f"{rig} could not be measured: {error}", file=sys.stderr)
             return 2
         print(f"\n## {rig}\n\n{measurements[rig].markdown()}", flush=True)

@@ -18,9 +18,13 @@ class Door:
         self._session.trust_env = False
         self._session.headers.update(stack.auth)
 
-    def health(self) -> dict[str, Any]:
-        """The answer of ``/health``."""
-        return self._json(self._session.get(f"{self._url}/health", timeout=30))
+    def engine(self) -> dict[str, Any]:
+        """How the engine was loaded: device, compute_type, cpu_threads, batch_size, as whisper-api logged it."""
+        for line in (self._home / "logs" / "whisper-api.log").read_text().splitlines():
+            if '"event":"model_loaded"' in line:
+                found: dict[str, Any] = json.loads(line)
+                return found
+        raise RuntimeError("whisper-api's log does not say how its model was loaded")
 
     def transcribe(self, file: Path) -> dict[str, Any]:
         """The answer of ``/transcribe``."""

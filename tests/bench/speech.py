@@ -96,7 +96,7 @@ def _library(engine: dict[str, Any]) -> Iterator[Library]:
 
 def _engine(door: Door) -> dict[str, Any]:
     """How the stack's own engine runs, so that the library runs in the same way."""
-    facts = door.health()["components"]["whisper-api"]
+    facts = door.engine()
     return {
         "model": door.speech_model(),
         "beam_size": WhisperSettings.model_fields["beam_size"].default,
