@@ -82,7 +82,7 @@ class Stack:
         done = subprocess.run(
             [str(AI), *arguments],
             env=dict(self.environment),
-            cwd=self.home.parent,
+            cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
