@@ -56,6 +56,7 @@ class ServiceShell:
         self._keys = keys
         self._readiness = readiness
         self._open_paths = open_paths
+        self._quiet = open_paths | {"/healthz", "/readyz", "/metrics"}
         self._about = {"service": service, "version": version}
         self._metrics = metrics or HttpMetrics(service)
         self._log = get_logger()
@@ -132,7 +133,9 @@ class ServiceShell:
             seconds = perf_counter() - started_at
             route = state.get("route") or _starlette_route(scope) or "unmatched"
             self._metrics.observe(route, scope["method"], status or CLIENT_LEFT, seconds)
-            self._log.info(
+            # Probes and scrapes come every few seconds for ever: at INFO they would drown everything else.
+            write = self._log.debug if status == 200 and route in self._quiet else self._log.info
+            write(
                 "request",
                 method=scope["method"][:16],
                 route=route,

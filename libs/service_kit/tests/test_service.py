@@ -210,6 +210,14 @@ def test_logs_are_json_and_hold_no_secret(service: Service) -> None:
     assert KEY not in text
 
 
+def test_probes_that_succeed_do_not_fill_the_log(service: Service) -> None:
+    marked = {"X-Request-ID": "quiet-probe"}
+    assert requests.get(service.url + "/healthz", headers=marked, timeout=10).status_code == 200
+    assert requests.post(service.url + "/healthz", headers=marked, timeout=10).status_code == 405
+    logged = [event["status"] for event in service.events() if event.get("request_id") == "quiet-probe"]
+    assert logged == [405]
+
+
 def test_metrics_have_bounded_labels(service: Service) -> None:
     for number in range(3):
         requests.get(f"{service.url}/random-{number}", headers=service.auth, timeout=10)
