@@ -66,15 +66,15 @@ def download(reference: Reference, models: Path, screen: Screen) -> Path:
     manifest = directory / _manifest_name(wanted)
     if names := _complete(manifest, directory):
         return _result(reference, directory, names)
-    # Read when the library is imported: one that hides partial files and bars of its own would be in the way.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    disable_progress_bars()
+    # What a cut connection costs: by default up to 10 MiB of a chunk that was not whole yet, every time.
+    constants.DOWNLOAD_CHUNK_SIZE = 256 << 10
     token = _token(models)
     with explained(repository, token_file(models), reference.kind):
-        info = HfApi(token=token).model_info(repository, files_metadata=True)
+        info = HfApi(endpoint=endpoint(), token=token).model_info(repository, files_metadata=True)
     files = _choose(reference, wanted, [HubFile.of(sibling) for sibling in info.siblings or []])
     directory.mkdir(parents=True, exist_ok=True)
     total, here = sum(file.size for file in files), _bytes_here(files, directory)
@@ -96,6 +96,11 @@ def download(reference: Reference, models: Path, screen: Screen) -> Path:
             done += file.size
     write_json(manifest, {"id": reference.where, "revision": info.sha, "files": {f.name: f.size for f in files}})
     return _result(reference, directory, [file.name for file in files])
+
+
+def endpoint() -> str | None:
+    """Return the hub's address where HF_ENDPOINT names another than the public one (a mirror)."""
+    return os.environ.get("HF_ENDPOINT") or None
 
 
 def _manifest_name(wanted: str) -> str:
@@ -228,7 +233,7 @@ def _get(repository: str, revision: str, file: HubFile, directory: Path, token: 
         begin = stream.tell()
         if begin < file.size:
             http_get(
-                hf_hub_url(repository, file.name, revision=revision, endpoint=os.environ.get("HF_ENDPOINT")),
+                hf_hub_url(repository, file.name, revision=revision, endpoint=endpoint()),
                 stream,
                 resume_size=begin,
                 headers={**build_hf_headers(token=token), "Accept-Encoding": "identity"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,8 @@ def _similar(repository: str) -> list[str]:
 
     # An extra for the message: whatever goes wrong here must not hide the error itself.
     try:
-        return [found.id for found in HfApi().list_models(search=repository.rpartition("/")[2], limit=3)]
+        hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+        return [found.id for found in hub.list_models(search=repository.rpartition("/")[2], limit=3)]
     except Exception:
         return []
 
