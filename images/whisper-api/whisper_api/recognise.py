@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+from whisper_api import speech_times
+
 SAMPLE_RATE = 16000
 WINDOW_S = 600
 CUT_SEARCH_S = 30
@@ -105,10 +107,21 @@ class Recogniser:
         arguments = library_options(options, beam_size=self._beam_size, batch_size=self._batch_size)
         # One pipeline for each window: it keeps the state of a call on the instance.
         found, info = BatchedInferencePipeline(self._model).transcribe(window, **arguments)
-        return self._checked(found, window, options, info.language, cancelled), info.language
+        # The speech that voice activity detection found, in samples.
+        speech = [
+            (stretch["start"] / SAMPLE_RATE, stretch["end"] / SAMPLE_RATE)
+            for stretch in info.transcription_options.clip_timestamps
+        ]
+        return self._checked(found, window, speech, options, info.language, cancelled), info.language
 
     def _checked(
-        self, found: Any, window: Samples, options: Options, language: str, cancelled: Callable[[], bool]
+        self,
+        found: Any,
+        window: Samples,
+        speech: list[tuple[float, float]],
+        options: Options,
+        language: str,
+        cancelled: Callable[[], bool],
     ) -> Iterator[dict[str, Any]]:
         for _, chunk in groupby(found, key=lambda segment: segment.seek):
             segments = list(chunk)
@@ -119,6 +132,7 @@ class Recogniser:
             for segment in segments:
                 text = without_notes(segment.text)
                 if text and not _nobody_spoke(segment):
+                    segment.start, segment.end = speech_times.snapped(segment.start, segment.end, speech)
                     yield _as_message(segment, text)
 
     def _again(self, window: Samples, start_s: float, end_s: float, options: Options, language: str) -> list[Any]:
