@@ -309,6 +309,8 @@ class ScriptedBackend:
             self.connections.append(connection)
             try:
                 await handler(connection)
+            except asyncio.CancelledError:
+                pass  # the play is over
             except asyncio.IncompleteReadError as error:
                 if error.partial:  # an idle connection of the pool that is closed is no problem
                     problems.append(error)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import msgspec
 
 from gateway.headers import content_length, header
+from gateway.parsing import Malformed, parse
 from gateway.watch import Watch
 from service_kit.asgi import Receive, Scope
 from service_kit.errors import ServiceError
+
+T = TypeVar("T")
 
 
 class ClientLeftError(Exception):
@@ -49,43 +53,42 @@ async def collect(scope: Scope, receive: Receive, watch: Watch, limit_bytes: int
     check_announced_length(scope, limit_bytes)
     if header(scope, b"content-encoding") is not None:
         raise ServiceError(415, "unsupported_encoding", "A compressed JSON body is not taken.", hint="Send it plain.")
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientLeftError
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
     watch.enter("client_body", limit_s)
-    parts = [body]
-    size = len(body)
+    parts: list[bytes] = []
+    size = 0
     while True:
-        if size > limit_bytes:
-            raise too_large(limit_bytes)
-        if not message.get("more_body"):
-            return b"".join(parts)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeftError
         part = message.get("body", b"")
-        parts.append(part)
         size += len(part)
+        if size > limit_bytes:
+            raise too_large(limit_bytes)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 def wanted_model(body: bytes) -> str | None:
     """The model that a JSON request names; None when it names none. Raises ServiceError 400 when it cannot be read."""
-    try:
-        wanted = _WANTED.decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid_request(str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ServiceError(
-            400, "invalid_json", f"The request body is not valid JSON: {error}.", hint="Send one JSON object."
-        ) from None
+    wanted = decode(_WANTED, body)
     return wanted.model or wanted.name
 
 
-def invalid_request(problem: str) -> ServiceError:
-    """400 for a JSON body whose members have the wrong shape; `problem` is msgspec's sentence."""
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """A JSON body as `decoder` has it. Raises ServiceError 400 that says where it is wrong."""
+    try:
+        return parse(decoder, body)
+    except msgspec.ValidationError as error:
+        raise _invalid_request(str(error)) from None
+    except Malformed as error:
+        raise ServiceError(
+            400, "invalid_json", f"The request body is not valid JSON: {error}.", hint="Send one JSON object."
+        ) from None
+
+
+def _invalid_request(problem: str) -> ServiceError:
+    """400 for members of the wrong shape; `problem` is msgspec's sentence."""
     what, _, where = problem.partition(" - at ")
     param = where.strip("`").removeprefix("$").lstrip(".") or None
     return ServiceError(

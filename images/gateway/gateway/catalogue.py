@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from multidict import CIMultiDict
 
+from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, Registry, model_not_found
 from gateway.routing import QUICK_TIMEOUT_S
 from gateway.upstream import Upstream, backend_errors, backend_timeout
@@ -57,8 +58,8 @@ async def fetch(upstream: Upstream, backend: Backend, path: str) -> bytes:
 async def listed(upstream: Upstream, backend: Backend) -> list[Listed]:
     """What `backend` lists itself. Raises ServiceError when it is down or makes no sense."""
     try:
-        return _LISTING.decode(await fetch(upstream, backend, "/v1/models")).data
-    except msgspec.DecodeError as error:
+        return parse(_LISTING, await fetch(upstream, backend, "/v1/models")).data
+    except Malformed as error:
         raise ServiceError(
             502, "bad_backend_answer", f"Backend '{backend.name}' lists its models in a shape nobody knows: {error}."
         ) from error

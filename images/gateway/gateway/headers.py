@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from multidict import CIMultiDict
@@ -40,10 +41,11 @@ _KEPT_BACK = frozenset(
         b"upgrade",
         b"www-authenticate",
         b"x-content-type-options",
-        b"x-content-type-options",
         b"x-request-id",
     }
 )
+# what no header may hold; the server would refuse to send it, in the middle of the answer
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _STREAMS = (b"text/event-stream", b"application/x-ndjson")
 
 
@@ -76,7 +78,7 @@ def client_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
             if name == b"connection":
                 tokens = {token.strip().lower() for token in value.split(b",")} - {b"close", b"keep-alive"}
                 named_by_connection = (named_by_connection or set()) | tokens
-        elif not name.startswith(b"access-control-"):
+        elif not name.startswith(b"access-control-") and _FORBIDDEN.search(value) is None:
             kept.append((name, value))
             if name == b"content-type" and value.startswith(_STREAMS):
                 # nginx in front must not collect what we took care to stream

@@ -12,6 +12,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from gateway import __version__
+from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, Kind, Registry
 from gateway.upstream import Upstream
 from service_kit.errors import ServiceError
@@ -20,6 +21,8 @@ ASK_TIMEOUT_S = 2.0
 CACHE_S = 1.0
 _MAX_ANSWER_BYTES = 64 * 1024
 _ASKED_AT: dict[Kind, str] = {"whisper": "/health", "openai": "/health", "ollama": "/api/version"}
+
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 Component = dict[str, Any]
 
@@ -94,6 +97,6 @@ class Health:
         finally:
             response.release()
         try:
-            return response.status, msgspec.json.decode(body, type=dict[str, Any])
-        except msgspec.DecodeError:
+            return response.status, parse(_OBJECT, body)
+        except Malformed:
             return response.status, {}

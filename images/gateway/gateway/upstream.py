@@ -86,9 +86,12 @@ class Upstream:
             response = await self._session.request(
                 method, self._url(backend, path, query), headers=headers, data=data, allow_redirects=False
             )
+        if not 200 <= response.status <= 599:
+            response.close()
+            raise _nonsense(backend, f"a status of {response.status}")
         if response.status == 401:
             response.close()
-            BACKEND_FAILURES.labels(backend.name, "key").inc()
+            _failed(backend, "key")
             raise ServiceError(
                 502,
                 "backend_refused_key",
@@ -122,18 +125,12 @@ def backend_errors(backend: Backend) -> Iterator[None]:
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
         raise _unavailable(backend, "answer", "broke off in the middle of the request") from error
     except (aiohttp.ClientError, ValueError) as error:
-        _failed(backend, "nonsense", error)
-        raise ServiceError(
-            502,
-            "bad_backend_answer",
-            f"Backend '{backend.name}' answered something that is not HTTP.",
-            hint="Its log may tell why.",
-        ) from error
+        raise _nonsense(backend, "something that is not HTTP") from error
 
 
 def backend_timeout(backend: Backend, watch_phase: str, limit_s: float | None = None) -> ServiceError:
     """504 that names the phase: connect, send, first_byte or idle."""
-    _failed(backend, watch_phase, None)
+    _failed(backend, watch_phase)
     within = f" within {limit_s:g} s" if limit_s is not None else ""
     did_not = {
         "connect": "accept a connection",
@@ -162,7 +159,7 @@ def expired(watch: Watch, backend: Backend | None) -> ServiceError:
 
 
 def _unavailable(backend: Backend, phase: str, what: str) -> ServiceError:
-    _failed(backend, phase, None)
+    _failed(backend, phase)
     return ServiceError(
         503,
         "backend_unavailable",
@@ -172,8 +169,13 @@ def _unavailable(backend: Backend, phase: str, what: str) -> ServiceError:
     )
 
 
-def _failed(backend: Backend, phase: str, error: BaseException | None) -> None:
-    BACKEND_FAILURES.labels(backend.name, phase).inc()
-    get_logger().warning(
-        "backend_failed", backend=backend.name, phase=phase, error=type(error).__name__ if error else None
+def _nonsense(backend: Backend, what: str) -> ServiceError:
+    _failed(backend, "nonsense")
+    return ServiceError(
+        502, "bad_backend_answer", f"Backend '{backend.name}' answered {what}.", hint="Its log may tell why."
     )
+
+
+def _failed(backend: Backend, phase: str) -> None:
+    BACKEND_FAILURES.labels(backend.name, phase).inc()
+    get_logger().warning("backend_failed", backend=backend.name, phase=phase)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from gateway.bodies import decode
 from gateway.dialect import cards, embeddings
-from gateway.dialect.answers import BackendError, Malformed, Translation
+from gateway.dialect.answers import BackendError, Translation
 from gateway.dialect.options import is_unload, translate_format, translate_options, translate_think
-from gateway.dialect.requests import Asked, ChatRequest, GenerateRequest, Loading, chat, decode, generate
+from gateway.dialect.requests import CHAT, GENERATE, Asked, Loading, chat, generate
 from gateway.dialect.sse import MAX_EVENT_BYTES, EventReader, EventTooLargeError
+from gateway.parsing import Malformed
 from service_kit.errors import ServiceError
 
 MODEL = "gemma3:270m"
@@ -38,11 +40,11 @@ class Clock:
 
 
 def chat_request(**members: Any) -> Asked | Loading:
-    return chat(decode(json.dumps(members).encode(), ChatRequest), MODEL)
+    return chat(decode(CHAT, json.dumps(members).encode()), MODEL)
 
 
 def generate_request(**members: Any) -> Asked | Loading:
-    return generate(decode(json.dumps(members).encode(), GenerateRequest), MODEL)
+    return generate(decode(GENERATE, json.dumps(members).encode()), MODEL)
 
 
 def asked(request: Asked | Loading) -> dict[str, Any]:
@@ -313,7 +315,7 @@ class TestAnswers:
     def test_errors_where_an_answer_belongs(self) -> None:
         with pytest.raises(BackendError, match="out of memory"):
             Translation("chat", MODEL).piece(b'{"error":{"code":500,"message":"out of memory"}}')
-        for data in (b"{", b'{"choices":"x"}', b'{"choices":[]}'):
+        for data in (b"{", b'{"choices":"x"}', b'{"choices":[]}', b'{"choices":[{"text":"\xff"}]}', b"[" * 10**6):
             with pytest.raises(Malformed):
                 Translation("chat", MODEL).whole(data)
 

@@ -176,6 +176,9 @@ async def test_huge_heads(house: House) -> None:
         (b'{"model": ["gemma3:270m"]}', "invalid_request"),
         (b'{"model": {"a": 1}}', "invalid_request"),
         (b'{"model": "gemma3:270m"} trailing', "invalid_json"),
+        (b'{"model": "\xff\xfe"}', "invalid_json"),
+        (b'{"model": "\\ud800"}', "invalid_json"),
+        (b'{"model": NaN}', "invalid_json"),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/generate"])
@@ -204,6 +207,8 @@ async def test_bodies_that_are_no_requests(house: House, path: str, body: bytes,
         '"messages": [{"role": "user", "content": "x"}], "keep_alive": "soon"',
         '"messages": [], "keep_alive": {}',
         '"messages": [{"role": "user", "content": "x"}], "stream": "yes"',
+        '"messages": [{"role": "user", "content": "\\ud800"}]',
+        '"messages": [{"role": "user", "content": "x"}], "tools": [{"a":' + "[" * 5000 + "]" * 5000 + "}]",
     ],
 )
 async def test_chats_of_the_wrong_shape(house: House, members: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.dialect.options import Fields
+from gateway.parsing import Malformed, parse
 
 Shape = Literal["chat", "generate"]
 DONE = b"[DONE]"
@@ -78,7 +79,6 @@ class Completion(msgspec.Struct):
 
 
 _COMPLETION = msgspec.json.Decoder(Completion)
-Malformed = msgspec.DecodeError
 
 
 class Translation:
@@ -147,7 +147,7 @@ class Translation:
         return self._record(Said(), None, None) | {"done": True, "done_reason": "unload" if unload else "load"}
 
     def _read(self, data: bytes) -> Completion:
-        found = _COMPLETION.decode(data)
+        found = parse(_COMPLETION, data)
         if found.error is not None:
             raise BackendError(complaint(found.error))
         if self._first_at is None and found.choices:

@@ -6,8 +6,9 @@ import math
 
 import msgspec
 
-from gateway.dialect.answers import Malformed, Usage
+from gateway.dialect.answers import Usage
 from gateway.dialect.options import Fields
+from gateway.parsing import Malformed, parse
 
 
 class _Entry(msgspec.Struct):
@@ -30,7 +31,7 @@ def ask(model: str, texts: list[str]) -> Fields:
 
 def read(data: bytes, expected: int) -> tuple[list[list[float]], int]:
     """The vectors in the order asked for, and the tokens counted. Raises Malformed when not `expected` many came."""
-    found = _EMBEDDED.decode(data)
+    found = parse(_EMBEDDED, data)
     if len(found.data) != expected:
         raise Malformed(f"{expected} embeddings were asked for, {len(found.data)} came")
     vectors = [entry.embedding for entry in sorted(found.data, key=lambda entry: entry.index)]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from gateway.bodies import invalid_request
 from gateway.dialect.options import Fields, is_unload, translate_format, translate_options, translate_think
 from service_kit.errors import ServiceError
-
-T = TypeVar("T")
 
 
 class Function(msgspec.Struct):
@@ -98,6 +95,13 @@ class ShowRequest(msgspec.Struct):
     name: str | None = None
 
 
+CHAT = msgspec.json.Decoder(ChatRequest)
+GENERATE = msgspec.json.Decoder(GenerateRequest)
+EMBED = msgspec.json.Decoder(EmbedRequest)
+EMBEDDINGS = msgspec.json.Decoder(EmbeddingsRequest)
+SHOW = msgspec.json.Decoder(ShowRequest)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What to send: a POST of `body` to `path`; `stream` is whether the client wants a stream."""
@@ -112,14 +116,6 @@ class Loading:
     """A request that only loads the model or, with `unload`, lets go of it."""
 
     unload: bool
-
-
-def decode(body: bytes, shape: type[T]) -> T:
-    """`body` as `shape`. Raises ServiceError 400."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except msgspec.ValidationError as error:
-        raise invalid_request(str(error)) from None
 
 
 def chat(request: ChatRequest, model: str) -> Asked | Loading:

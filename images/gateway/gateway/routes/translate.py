@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 from aiohttp import ClientResponse
 
+from gateway.bodies import decode
 from gateway.catalogue import Listed, fetch, listed
 from gateway.dialect import cards, embeddings, requests
-from gateway.dialect.answers import DONE, BackendError, Malformed, Shape, Translation, complaint
+from gateway.dialect.answers import DONE, BackendError, Shape, Translation, complaint
 from gateway.dialect.options import is_unload
 from gateway.dialect.sse import EventReader, EventTooLargeError
 from gateway.exchange import Exchange
 from gateway.headers import upstream_headers
+from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, model_not_found
 from gateway.relay import BrokenAnswerError, answer_errors, await_head
 from gateway.upstream import RETRY_AFTER_S, backend_errors
@@ -25,6 +27,8 @@ from service_kit.errors import ServiceError
 _JSON = b"application/json; charset=utf-8"
 _NDJSON = b"application/x-ndjson"
 _MAX_ERROR_BYTES = 64 * 1024
+_PROPS = msgspec.json.Decoder(cards.Props)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 async def translate(exchange: Exchange, backend: Backend, body: bytes) -> None:
@@ -33,13 +37,13 @@ async def translate(exchange: Exchange, backend: Backend, body: bytes) -> None:
 
 
 async def _chat(exchange: Exchange, backend: Backend, body: bytes) -> None:
-    request = requests.decode(body, requests.ChatRequest)
+    request = decode(requests.CHAT, body)
     model = _model(backend, request.model)
     await _complete(exchange, backend, requests.chat(request, model), "chat", request.model or model)
 
 
 async def _generate(exchange: Exchange, backend: Backend, body: bytes) -> None:
-    request = requests.decode(body, requests.GenerateRequest)
+    request = decode(requests.GENERATE, body)
     model = _model(backend, request.model)
     await _complete(exchange, backend, requests.generate(request, model), "generate", request.model or model)
 
@@ -106,7 +110,7 @@ async def _stream(exchange: Exchange, backend: Backend, response: ClientResponse
 
 async def _embed(exchange: Exchange, backend: Backend, body: bytes) -> None:
     started_at = perf_counter()
-    request = requests.decode(body, requests.EmbedRequest)
+    request = decode(requests.EMBED, body)
     model = _model(backend, request.model)
     is_unload(request.keep_alive)
     texts = [request.input] if isinstance(request.input, str) else request.input or []
@@ -122,7 +126,7 @@ async def _embed(exchange: Exchange, backend: Backend, body: bytes) -> None:
 
 
 async def _embeddings(exchange: Exchange, backend: Backend, body: bytes) -> None:
-    request = requests.decode(body, requests.EmbeddingsRequest)
+    request = decode(requests.EMBEDDINGS, body)
     model = _model(backend, request.model)
     is_unload(request.keep_alive)
     vectors, _ = await _vectors(exchange, backend, model, [request.prompt] if request.prompt else [])
@@ -152,15 +156,15 @@ async def _ps(exchange: Exchange, backend: Backend, _body: bytes) -> None:
 
 
 async def _show(exchange: Exchange, backend: Backend, body: bytes) -> None:
-    request = requests.decode(body, requests.ShowRequest)
+    request = decode(requests.SHOW, body)
     named = request.model or request.name
     if not named:
         raise ServiceError(400, "invalid_request", "'model' is missing.", param="model", hint="Name a model.")
     model = _model(backend, named)
     found = next(each for each in await _listed(exchange, backend) if each.id == model)
     try:
-        props = msgspec.json.decode(await fetch(exchange.services.upstream, backend, "/props"), type=cards.Props)
-    except (ServiceError, msgspec.DecodeError):
+        props = parse(_PROPS, await fetch(exchange.services.upstream, backend, "/props"))
+    except (ServiceError, Malformed):
         props = cards.Props()
     await _answer(exchange, cards.show(found.id, found.created, found.meta or {}, props))
 
@@ -233,9 +237,9 @@ def _line(record: dict[str, Any]) -> bytes:
 
 def _refusal(backend: Backend, status: int, said: bytes) -> ServiceError:
     try:
-        members = msgspec.json.decode(said, type=dict[str, Any])
+        members = parse(_OBJECT, said)
         message = complaint(members.get("error") or members)
-    except msgspec.DecodeError:
+    except Malformed:
         message = f"Backend '{backend.name}' answered with status {status}."
     if status < 400:
         return ServiceError(502, "bad_backend_answer", message)
