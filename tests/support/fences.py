@@ -1,8 +1,8 @@
 """Code blocks of Markdown files, and how each language's are run.
 
-A block whose info string has the word `run` (```` ```python run ````) is a promise that it runs as printed, in the folder
-of the repository, with AI_URL, AI_API_KEY and AI_MODEL in the environment. A comment `<!-- says: WORDS -->` on the line
-before it names what it must print.
+A block whose info string has the word `run` (```` ```python run ````) is a promise that it runs as printed, in the
+folder of the repository, with AI_URL, AI_API_KEY and AI_MODEL in the environment. A comment `<!-- says: WORDS -->` on
+the line before it names what it must print.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block. `line` is where its first line of code stands; `says` is what it must print, if that is told."""
+    """One fenced block. `line`: of its first line of code; `says`: what it must print, or nothing."""
 
     path: Path
     line: int
