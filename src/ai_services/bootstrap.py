@@ -150,7 +150,7 @@ class Setup:
             if found[1:2] == [pinned[1]]:
                 return
         _say("Bringing uv")
-        options = ["--require-hashes", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "-q"]
+        options = ["--require-hashes", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check"]
         self._call([str(self.python), "-I", "-m", "pip", "install", *options, "-r", str(locked)])
 
     def _packages_were_interrupted(self) -> bool:
