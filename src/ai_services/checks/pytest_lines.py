@@ -57,7 +57,7 @@ class Lines:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather the stages; the worst of them is the test's outcome."""
         told = self._open.setdefault(
-            report.nodeid, {"id": report.nodeid, "outcome": "passed", "reason": "", "seconds": 0}
+            report.nodeid, {"id": _without_group(report.nodeid), "outcome": "passed", "reason": "", "seconds": 0}
         )
         told["seconds"] += report.duration
         if report.failed:
@@ -73,6 +73,11 @@ class Lines:
         for told in self._open.values():
             self._write(told)
         self._file.close()
+
+
+def _without_group(test: str) -> str:
+    """The test's id without the `@group` that xdist puts behind it."""
+    return test[: test.rfind("@")] if test.rfind("@") > test.rfind("]") else test
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
