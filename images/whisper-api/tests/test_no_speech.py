@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from support import audio
@@ -9,7 +11,7 @@ from support.whisper import WhisperServer
 
 from .conftest import Sounds
 
-SILENT = {
+SILENT: dict[str, Callable[[], audio.Pcm]] = {
     "silence": lambda: audio.silence(12),
     "a-blink": lambda: audio.silence(0.03),
     "white-noise": lambda: audio.noise(12),

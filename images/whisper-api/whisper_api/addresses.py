@@ -13,10 +13,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215), IPv4-compatible (RFC 4291),
+# A NAT64 gateway sends a packet on to the IPv4 address in its last 32 bits (RFC 6052), and to nowhere else.
+_NAT64 = IPv6Network("64:ff9b::/96")
+# Prefixes that may be unpacked in the same way: NAT64 of local use (RFC 8215), IPv4-compatible (RFC 4291),
 # IPv4-translated (RFC 2765).
 _CARRIES_IPV4_LAST = (
-    IPv6Network("64:ff9b::/96"),
     IPv6Network("64:ff9b:1::/48"),
     IPv6Network("::/96"),
     IPv6Network("::ffff:0:0:0/96"),
@@ -70,6 +71,9 @@ def _unwrapped(address: Address) -> Iterator[Address]:
         return
     if address.ipv4_mapped is not None:  # the kernel opens a plain IPv4 connection for this one
         yield address.ipv4_mapped
+        return
+    if address in _NAT64:
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
         return
     yield address
     if address.sixtofour is not None:

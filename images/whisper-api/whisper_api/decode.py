@@ -54,6 +54,7 @@ class Decoder:
             "output_bytes": int((settings.max_audio_s + 10) * BYTES_PER_SECOND),
         }
         self._timeout_s = settings.decode_timeout_s
+        self._starting = asyncio.Lock()
         self._room = asyncio.Semaphore(settings.decode_workers)
         self._process: asyncio.subprocess.Process | None = None
         self._control: socket.socket | None = None
@@ -66,8 +67,11 @@ class Decoder:
 
     async def start(self) -> None:
         """Start the decoder process unless it runs."""
-        if self.pid is not None:
-            return
+        async with self._starting:
+            if self.pid is None:
+                await self._spawn()
+
+    async def _spawn(self) -> None:
         self._close_control()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = await asyncio.create_subprocess_exec(
@@ -105,7 +109,18 @@ class Decoder:
         return Samples(target, float(answer["seconds"]))
 
     async def _ask(self, source: Path, target: Path) -> dict[str, Any] | None:
+        """The decoder's answer, or None when the decoder was lost; then it is known to be dead."""
         await self.start()
+        process = self._process
+        answer = await self._exchange(source, target)
+        if answer is None and process is not None and process.returncode is None:
+            # An answer is missing only when the process is gone or of no use; others may have replaced it already.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        return answer
+
+    async def _exchange(self, source: Path, target: Path) -> dict[str, Any] | None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             self._hand_over(source, target, theirs)

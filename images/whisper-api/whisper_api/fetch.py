@@ -71,7 +71,9 @@ class Fetcher:
         """One request: bytes written, or the address that it redirects to."""
         import aiohttp
 
-        connector = aiohttp.TCPConnector(resolver=self._guarded(), use_dns_cache=False, force_close=True, limit=1)
+        connector = aiohttp.TCPConnector(
+            resolver=self._guarded(), socket_factory=self._socket, use_dns_cache=False, force_close=True, limit=1
+        )
         timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s, sock_read=60)
         headers = {"Accept": "audio/*, video/*, */*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "whisper-api"}
         try:
@@ -86,7 +88,6 @@ class Fetcher:
                 ) as session,
                 session.get(url, allow_redirects=False, headers=headers) as response,
             ):
-                self._check_peer(response)
                 if response.status in _REDIRECTS:
                     return response.headers.get("Location") or ""
                 return await self._save(response, target)
@@ -128,13 +129,15 @@ class Fetcher:
         elif addresses.is_odd_ipv4(host):
             raise _not_allowed("its address is not written as four decimal numbers")
 
-    def _check_peer(self, response: aiohttp.ClientResponse) -> None:
-        """The address really connected to. Belt and braces: the resolver below gave it out."""
-        transport = response.connection.transport if response.connection is not None else None
-        peer = transport.get_extra_info("peername") if transport is not None else None
-        address = addresses.parse(str(peer[0])) if peer else None
+    def _socket(self, target: tuple[Any, ...]) -> socket.socket:
+        """A socket for the very address that is connected to next, or OSError (with a ServiceError as cause)."""
+        family, kind, protocol, _, destination = target
+        address = addresses.parse(str(destination[0]))
         if address is None or not addresses.may_reach(address, self._allowed):
-            raise _not_public()
+            raise OSError(None, "not public") from _not_public()
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made
 
     def _guarded(self) -> aiohttp.abc.AbstractResolver:
         from aiohttp.abc import AbstractResolver, ResolveResult

@@ -43,7 +43,7 @@ def boundary_of(content_type: str) -> bytes:
         )
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= 256:
-        raise _broken("its content type names no boundary")
+        raise broken("its content type names no boundary")
     return boundary
 
 
@@ -70,9 +70,9 @@ async def read_form(
                 408, "upload_stalled", f"Nothing of the upload came for {idle_timeout_s:g} s.", hint="Send it again."
             ) from None
         except FormParserError as error:
-            raise _broken(str(error)[:200]) from error
+            raise broken(str(error)[:200]) from error
         if not reader.ended:
-            raise _broken("it ends before its closing boundary")
+            raise broken("it ends before its closing boundary")
     return reader.form
 
 
@@ -82,9 +82,9 @@ def read_fields(body: bytes, boundary: bytes) -> dict[str, list[str]]:
     try:
         MultipartParser(boundary, reader.callbacks()).write(body)
     except FormParserError as error:
-        raise _broken(str(error)[:200]) from error
+        raise broken(str(error)[:200]) from error
     if not reader.ended:
-        raise _broken("it ends before its closing boundary")
+        raise broken("it ends before its closing boundary")
     return reader.form.fields
 
 
@@ -119,7 +119,7 @@ class _Reader:
     def _part_begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise _broken(f"it has more than {MAX_PARTS} parts")
+            raise broken(f"it has more than {MAX_PARTS} parts")
         self._disposition = b""
         self._header_bytes = 0
         self._value.clear()
@@ -135,7 +135,7 @@ class _Reader:
     def _count_header(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_PART_HEADER_BYTES:
-            raise _broken("the head of a part is too long")
+            raise broken("the head of a part is too long")
 
     def _header_end(self) -> None:
         if self._header_name.lower() == b"content-disposition":
@@ -146,7 +146,7 @@ class _Reader:
         _, options = parse_options_header(self._disposition)
         name = options.get(b"name")
         if name is None:
-            raise _broken("a part has no name")
+            raise broken("a part has no name")
         self._name = name.decode("utf-8", "replace")
         if self._name == FILE_FIELD:
             if self.form.file_bytes is not None:
@@ -188,7 +188,8 @@ def too_large(max_bytes: int) -> ServiceError:
     )
 
 
-def _broken(why: str) -> ServiceError:
+def broken(why: str) -> ServiceError:
+    """400 for a form that cannot be read."""
     return ServiceError(
         400, "malformed_form", f"The form cannot be read: {why}.", hint="Send it as multipart/form-data."
     )

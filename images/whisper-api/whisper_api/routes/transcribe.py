@@ -69,7 +69,10 @@ async def _url_fields(request: Request) -> dict[str, list[str]]:
     if kind == "application/json":
         return _json_fields(bytes(body))
     if kind == "application/x-www-form-urlencoded":
-        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=multipart.MAX_PARTS)
+        try:
+            return parse_qs(body.decode("utf-8", "replace"), max_num_fields=multipart.MAX_PARTS)
+        except ValueError as error:
+            raise multipart.broken("it has too many fields") from error
     if kind == "multipart/form-data":
         boundary = multipart.boundary_of(request.headers["content-type"])
         return multipart.read_fields(bytes(body), boundary)
