@@ -9,8 +9,6 @@ import pytest
 
 from dialects import harness
 
-NO_OLLAMA = "no Ollama binary: .ci/build-ollama builds one, AI_TEST_OLLAMA=/path/to/ollama names one"
-
 
 @pytest.fixture(scope="session")
 def llama_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
@@ -22,7 +20,7 @@ def llama_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
 def ollama_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     binary = harness.find_ollama()
     if binary is None:
-        pytest.skip(NO_OLLAMA)
+        pytest.skip(harness.NO_OLLAMA)
     with harness.ollama(binary, tmp_path_factory.mktemp("ollama")) as line:
         yield line
 

@@ -23,6 +23,7 @@ KEY = "test-key-of-a-caller"
 INTERNAL_KEY = "key-between-gateway-and-backend"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 MODEL = "gemma3:270m"
+NO_OLLAMA = "no Ollama binary: .ci/build-ollama builds one, AI_TEST_OLLAMA=/path/to/ollama names one"
 GEMMA_STOP = "\nUser:"
 GEMMA_TEMPLATE = (
     "The following is a conversation with a helpful, concise assistant.\n"

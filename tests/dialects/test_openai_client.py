@@ -20,7 +20,7 @@ def client(door: str) -> openai.OpenAI:
 
 
 def test_chat(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=16, temperature=0, seed=1)
+    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=10, temperature=0, seed=1)
     assert "Paris" in (answer.choices[0].message.content or "")
     assert answer.usage
     assert answer.usage.completion_tokens > 0
@@ -31,7 +31,7 @@ def test_chat_streams(client: openai.OpenAI) -> None:
         client.chat.completions.create(
             model=MODEL,
             messages=QUESTION,
-            max_tokens=16,
+            max_tokens=10,
             temperature=0,
             seed=1,
             stream=True,
@@ -46,7 +46,7 @@ def test_chat_streams(client: openai.OpenAI) -> None:
 
 async def test_chat_with_the_asynchronous_client(door: str) -> None:
     async with openai.AsyncOpenAI(base_url=f"{door}/v1", api_key=KEY) as client:
-        answer = await client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=16, temperature=0)
+        answer = await client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=10, temperature=0)
     assert "Paris" in (answer.choices[0].message.content or "")
 
 
