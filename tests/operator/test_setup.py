@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# One setup is enough: all of these run in one process.
+pytestmark = pytest.mark.xdist_group("setup")
 PARTS = ("ai", "pyproject.toml", "README.md", "LICENSE", "requirements", "src", "libs", "images")
 
 
@@ -55,7 +57,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     shutil.rmtree(checkout.parent)
 
 
-# The order of these tests matters to none of them: each leaves the checkout set up.
+# The order of these tests matters to none of them: each leaves a checkout that is set up.
 
 
 def test_two_first_calls_at_once(installed: Installed) -> None:
@@ -116,8 +118,6 @@ def test_an_interrupted_installation_is_done_over(installed: Installed) -> None:
     (venv / "ai-unfinished").write_text("packages")
     (broken,) = venv.glob("lib/python*/site-packages/rich/console.py")
     broken.unlink()  # it may be a hard link into uv's cache: written in place, it would be broken in every environment
-    # uv links files into its cache, which other environments share: this one must stop being the same file first
-    broken.unlink()
     broken.write_text("half a fi")
     code, out, err = answer(ai(installed.checkout, "version"))
     assert code == 0, err
@@ -127,13 +127,8 @@ def test_an_interrupted_installation_is_done_over(installed: Installed) -> None:
 
 
 def test_a_moved_checkout_is_set_up_again(installed: Installed) -> None:
-    moved = installed.checkout.with_name("moved")
-    installed.checkout.rename(moved)
-    try:
-        code, out, err = answer(ai(moved, "version"))
-        assert code == 0, err
-        assert "Making .venv anew: it was made for another place." in err
-        assert out.startswith("ai-services ")
-    finally:
-        moved.rename(installed.checkout)
-        answer(ai(installed.checkout, "version"))
+    moved = installed.checkout = installed.checkout.rename(installed.checkout.with_name("moved"))
+    code, out, err = answer(ai(moved, "version"))
+    assert code == 0, err
+    assert "Making .venv anew: it was made for another place." in err
+    assert out.startswith("ai-services ")

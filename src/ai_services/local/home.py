@@ -96,13 +96,20 @@ class Home:
         return self.run / "starts.log"
 
     def create(self) -> None:
-        """Make the directories, private to the user.
+        """Make all directories, private to the user. Raises as `create_root` does."""
+        self._make(self.root, self.api_key_file.parent, self.models, self.logs, self.run, self.tmp)
+
+    def create_root(self) -> None:
+        """Make AI_HOME itself.
 
         Raises:
             OperatorError: the place cannot be written to, or something that is no directory is in the way.
         """
+        self._make(self.root)
+
+    def _make(self, *directories: Path) -> None:
         try:
-            for directory in (self.root, self.api_key_file.parent, self.models, self.logs, self.run, self.tmp):
+            for directory in directories:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise OperatorError(

@@ -43,7 +43,7 @@ def differences(stack: Stack, wish: Wish) -> list[str]:
         "whisper_model": stack.asked.get("whisper_model") or stack.speech.model,
         "llm": stack.asked.get("llm") or stack.llm.model,
         "llm_backend": stack.llm.backend,
-        "unload_after_s": stack.asked.get("unload_after_s"),
+        "unload_after_s": stack.asked.get("unload_after_s") or "never",
     }
     found = []
     for name, has in running.items():

@@ -21,7 +21,7 @@ def exclusive(home: Home, verb: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.create_root()
     lock = FileLock(home.root / "lock", timeout=0, mode=0o600)
     note = home.root / "lock.json"
     try:
