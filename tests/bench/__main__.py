@@ -39,11 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
     measurements = {}
     for rig in rigs:
         try:
-            measurements[rig] = RIGS[rig](options.quick)
+            measurement = RIGS[rig](options.quick)
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             print(f"{rig} could not be measured: {error}", file=sys.stderr)
             return 2
-        print(f"\n## {rig}\n\n{measurements[rig].markdown()}", flush=True)
+        if disturbed:
+            measurement.notes.append(f"**Disturbed**: {disturbed}.")
+        measurements[rig] = measurement
+        print(f"\n## {rig}\n\n{measurement.markdown()}", flush=True)
     if options.write:
         report.write(measurements)
         print(f"\nwritten to {report.PERFORMANCE} and {report.README}")

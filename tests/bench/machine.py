@@ -30,7 +30,7 @@ def busy() -> str | None:
     """Say so when something else is using the machine, since a disturbed figure must not be published."""
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     if load > 0.3 * cores:
-        return f"load average {load:.2f} on {cores} cores: something else is running, these figures are disturbed"
+        return f"load average {load:.2f} on {cores} cores: something else was running"
     return None
 
 
