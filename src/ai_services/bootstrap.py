@@ -162,7 +162,7 @@ class Setup:
     def _sync(self, option: str) -> None:
         locked = self.checkout / "requirements" / f"{self.wanted}.txt"
         count = len(re.findall(r"^[A-Za-z0-9_.-]+==", locked.read_text(), re.MULTILINE))
-        _say(f"Installing {count} locked packages (the first time about 400 MiB are downloaded)")
+        _say(f"Installing {count} locked packages (the first time about 480 MiB are downloaded)")
         options = [option] if option else []
         self._uv(*options, "--require-hashes", "--only-binary", ":all:", "-r", str(locked))
 

@@ -68,6 +68,15 @@ class Screen:
         self.console.print(Text.assemble((f"{mark} ", style), text))
 
     @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show on a terminal that something is being waited for; nothing of it stays."""
+        if not self.live:
+            yield
+            return
+        with self.console.status(text):
+            yield
+
+    @contextmanager
     def transfer(self, label: str, total: int | None) -> Iterator[Advance]:
         """Show the progress of bytes: a bar with speed and time left, or a line every few seconds."""
         if self.live:

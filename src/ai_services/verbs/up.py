@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
 
 from ai_services import __version__
 from ai_services.console import Screen
@@ -57,7 +58,7 @@ def run(wish: Wish, *, prove: bool = True, as_json: bool = False) -> int:
 
 def _proven(stack: Stack, home: Home, screen: Screen) -> Proof:
     try:
-        with lifecycle_interruptible(home):
+        with _ended_by_ctrl_c(home), screen.busy("Transcribing the sample and asking one question"):
             found = proof.prove(stack, home.key(home.api_key_file))
     except OperatorError as error:
         raise OperatorError(
@@ -76,20 +77,14 @@ def _proven(stack: Stack, home: Home, screen: Screen) -> Proof:
     return found
 
 
-def lifecycle_interruptible(home: Home) -> Any:
-    """Return a context in which Ctrl-C still ends the whole stack."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def guard() -> Any:
-        try:
-            yield
-        except KeyboardInterrupt:
-            with lifecycle.undisturbed():
-                lifecycle.tear_down(home)
-            raise
-
-    return guard()
+@contextmanager
+def _ended_by_ctrl_c(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        with lifecycle.undisturbed():
+            lifecycle.tear_down(home)
+        raise
 
 
 def _already_up(stack: Stack, home: Home, wish: Wish, screen: Screen, as_json: bool) -> int:
