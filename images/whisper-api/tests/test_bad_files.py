@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import struct
 import threading
 import wave
 import zipfile
@@ -44,6 +45,16 @@ def _picture(path: Path) -> None:
         output.mux(stream.encode(None))
 
 
+def _wav(channels: int, rate: int, bits: int) -> bytes:
+    """A header that claims what no microphone does."""
+    block = channels * bits // 8
+    head = struct.pack("<HHIIHH", 1, channels, rate, min(rate * block, 2**32 - 1), block % 65536, bits)
+    data = bytes(200_000)
+    return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + struct.pack("<I", 16) + head + (
+        b"data" + struct.pack("<I", len(data)) + data
+    )  # fmt: skip
+
+
 NOT_AUDIO = {
     "text": b"Please transcribe me.\n" * 500,
     "json": b'{"audio": "no"}',
@@ -52,6 +63,11 @@ NOT_AUDIO = {
     "random": np.random.default_rng(3).bytes(100_000),
     "subtitles": b"1\n00:00:00,000 --> 00:00:02,000\nhello\n\n" * 50,
     "one-byte": b"\0",
+    "wav-of-65535-channels": _wav(65535, 48000, 16),
+    "wav-of-no-channel": _wav(0, 16000, 16),
+    "wav-of-2-GHz": _wav(1, 2**31 - 1, 16),
+    "wav-of-no-bits": _wav(1, 16000, 0),
+    "wav-of-200-channels": _wav(200, 384_000, 32),
     "hls": HLS.format("segment.wav").encode(),
     "hls-absolute": HLS.format("file:///etc/passwd").encode(),
     "dash": DASH.format("file:///etc/passwd").encode(),
@@ -68,7 +84,7 @@ NOT_AUDIO = {
 def test_what_is_no_recording_is_refused_with_a_reason(server: WhisperServer, sounds: Sounds, kind: str) -> None:
     answer = server.transcribe(sounds.bytes(kind, NOT_AUDIO[kind]))
     assert answer.status_code == 400
-    assert answer.json()["code"] in {"not_audio", "no_sound"}
+    assert answer.json()["code"] in {"not_audio", "no_sound", "audio_damaged"}
     assert answer.json()["param"] == "file"
     assert "server fail" not in answer.json()["detail"]
 

@@ -109,6 +109,8 @@ def _sound_of(container: InputContainer) -> AudioStream:
             raise SoundError("no_sound", "The video has no sound track.")
         raise SoundError("no_sound", "The file holds no audio track.")
     stream = cast("AudioStream", best)
+    if stream.codec_context is None:
+        raise _unknown_codec()
     stream.codec_context.thread_count = 1  # the sandbox has no call left that starts a thread
     for other in container.streams:
         if other.index != stream.index:
@@ -117,19 +119,19 @@ def _sound_of(container: InputContainer) -> AudioStream:
 
 
 def _write_samples(container: InputContainer, stream: AudioStream, target: Writable, budget: int) -> int:
-    resampler = AudioResampler("s16", "mono", SAMPLE_RATE)
-    written = good = bad = 0
+    samples = _Samples(target, budget)
+    good = bad = 0
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
-        except StopIteration:
-            break
-        except av.error.EOFError:
+        except (StopIteration, av.error.EOFError):
             break
         except av.error.InvalidDataError:
             bad += 1
-            break
+            break  # junk behind the last packet is common; a file cut short shows by its announced length
+        except av.error.FFmpegError as error:
+            raise SoundError("audio_damaged", "The file is damaged: it cannot be read to its end.") from error
         try:
             frames = packet.decode()
             good += 1
@@ -137,31 +139,61 @@ def _write_samples(container: InputContainer, stream: AudioStream, target: Writa
             bad += 1
             continue
         except av.error.FFmpegError as error:
-            raise SoundError("not_audio", "The sound in this file is in a format that is not taken.") from error
+            raise _unknown_codec() from error
         for frame in frames:
-            frame.pts = None  # gaps in the timestamps are no sound; the resampler would complain of them
-            written = _write(resampler, frame, target, written, budget)
-    if good > 0 and written > 0:
-        written = _write(resampler, None, target, written, budget)
+            samples.add(frame)
+    samples.flush()
     if bad > good:
         raise SoundError("audio_damaged", f"The file is damaged: {bad} of {bad + good} packets cannot be decoded.")
-    return written
+    return samples.written
 
 
-def _write(resampler: AudioResampler, frame: av.AudioFrame | None, target: Writable, written: int, budget: int) -> int:
-    for piece in resampler.resample(frame):
-        data = memoryview(piece.planes[0])[: piece.samples * 2]
-        written += len(data)
-        if written > budget:
-            raise _too_long(budget / BYTES_PER_SECOND)
-        target.write(bytes(data))
-    return written
+class _Samples:
+    """Resamples frames into `target`; at most `budget` bytes."""
+
+    def __init__(self, target: Writable, budget: int) -> None:
+        self.written = 0
+        self._target = target
+        self._budget = budget
+        self._resampler = AudioResampler("s16", "mono", SAMPLE_RATE)
+        self._shape: tuple[object, ...] | None = None
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """Write `frame`. Rate and channels may change on the way, as they do in radio recordings."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._shape not in {None, shape}:
+            self.flush()
+            self._resampler = AudioResampler("s16", "mono", SAMPLE_RATE)
+        self._shape = shape
+        frame.pts = None  # gaps in the timestamps are no sound; the resampler would complain of them
+        self._write(frame)
+
+    def flush(self) -> None:
+        """Write what the resampler still holds."""
+        if self._shape is not None:
+            self._write(None)
+
+    def _write(self, frame: av.AudioFrame | None) -> None:
+        try:
+            pieces = self._resampler.resample(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise SoundError("audio_damaged", "The file is damaged: its sound has no sensible shape.") from error
+        for piece in pieces:
+            data = memoryview(piece.planes[0])[: piece.samples * 2]
+            self.written += len(data)
+            if self.written > self._budget:
+                raise _too_long(self._budget / BYTES_PER_SECOND)
+            self._target.write(bytes(data))
 
 
 def _too_long(max_audio_s: float) -> SoundError:
     return SoundError(
         "audio_too_long", f"The recording is longer than {max_audio_s:g} s, the longest that this server takes."
     )
+
+
+def _unknown_codec() -> SoundError:
+    return SoundError("not_audio", "The sound in this file is compressed in a way that is not taken.")
 
 
 def _not_audio() -> SoundError:
