@@ -8,8 +8,7 @@ import contextlib
 import aiohttp
 import pytest
 from dialects.harness import AUTH, KEY, Connection
-
-from .conftest import House, post
+from dialects.house import House, post
 
 WAIT_S = 30
 KEYED = f"host: x\r\nauthorization: Bearer {KEY}\r\n".encode()

@@ -9,8 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from dialects.harness import AUTH, INTERNAL_KEY, KEY, MODEL, Connection
-
-from .conftest import House, post
+from dialects.house import House, post
 
 CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'

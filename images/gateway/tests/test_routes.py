@@ -12,10 +12,9 @@ import aiohttp
 import pytest
 import requests
 from dialects.harness import AUTH, KEY, MODEL, Connection
+from dialects.house import House, post
 
 from gateway.routing import TABLE, Route
-
-from .conftest import House, post
 
 OPEN = {"/health", "/healthz", "/readyz"}
 

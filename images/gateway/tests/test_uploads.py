@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from dialects.harness import AUTH, INTERNAL_KEY, KEY, Connection
-
-from .conftest import House, post
+from dialects.house import House, post
 
 MIB = 2**20
 WAIT_S = 20
