@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class TestTree:
         (checkout / "kept.py").touch()
         assert {path.name for path in tree.files(checkout) if path.suffix == ".py"} == {"kept.py"}
 
+    @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed; the walk without it is tested")
     def test_with_git_new_files_count_and_ignored_do_not(self, checkout: Path) -> None:
         subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)
         (checkout / ".gitignore").write_text("ignored.py\n")
