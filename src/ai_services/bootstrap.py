@@ -31,6 +31,10 @@ _PACKAGES: Final = "packages"
 def main() -> None:
     """Entry point; leaves with 0, 5 (something is in the way, and what to do) or 130 (interrupted)."""
     checkout, wanted, fingerprint = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    for name in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "UV_SYSTEM_PYTHON"):
+        os.environ.pop(name, None)  # a person's habits for other installations; here only .venv is meant
+    # uv reads the settings of the project it stands in: that is this one, wherever the person stands.
+    os.chdir(checkout)
     try:
         with _alone(checkout):
             setup = Setup(checkout, wanted, fingerprint)
@@ -297,6 +301,8 @@ def _alone(checkout: Path) -> Iterator[None]:
         except BlockingIOError:
             _say("Another ./ai is setting this checkout up; waiting for it.")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            _say("This file system has no locks; make sure that no other ./ai sets this checkout up now.")
         yield
     finally:
         os.close(descriptor)

@@ -45,6 +45,10 @@ class Hub:
     cut_after: int | None = None
     down_after_cut: bool = False
     down: bool = False
+    # after so many bytes of a large file nothing more comes, until `go_on`
+    stall_after: int | None = None
+    stalled: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
     # bytes that arrive in the place of the right ones
     spoil: bool = False
 
@@ -75,6 +79,7 @@ def running(repositories: dict[str, Repository]) -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -164,6 +169,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if head:
             return
+        stall = self.state.stall_after
+        if stall is not None and size >= LARGE:
+            self.wfile.write(body[:stall])
+            body = body[stall:]
+            self.state.stalled.set()
+            self.state.go_on.wait()
         cut = self.state.cut_after
         if cut is not None and size >= LARGE:
             self.state.cut_after = None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from typing import Any
 import pytest
 
 from ai_services.console import Screen
-from ai_services.exits import BLOCKED, OperatorError
+from ai_services.exits import BLOCKED, INTERRUPTED, TERMINATED, OperatorError
+from ai_services.local import ports, processes
+from ai_services.local.home import Home
 from ai_services.models import fetch, hub, resolve
 
 MODEL = random.Random(1).randbytes(3_000_000)
@@ -174,6 +179,28 @@ def test_a_token_file_opens_a_gated_model(server: Any, hub_standin: Any, models:
 def test_speech_repository_without_a_model(server: Any, models: Path, screen: Screen) -> None:
     with pytest.raises(OperatorError, match=r"no model\.bin"):
         speech(models, screen, "acme/torch-only")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_it_downloads(server: Any, home: Home, sign: signal.Signals) -> None:
+    """Nothing is left but what was downloaded."""
+    server.stall_after = 1_000_000
+    command = [sys.executable, "-m", "ai_services.cli", "up", "--port", str(ports.free_port())]
+    with subprocess.Popen(
+        [*command, "--whisper-model", "acme/faster-whisper-x"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as up:
+        assert server.stalled.wait(60)
+        up.send_signal(sign)
+        _, err = up.communicate(timeout=60)
+    assert up.returncode == (INTERRUPTED if sign == signal.SIGINT else TERMINATED)
+    assert "nothing that was being started is left running" in err
+    assert "Traceback" not in err
+    assert processes.of_stack(str(home.root)) == []
+    assert not home.run.exists()
+    assert [file.name.rpartition(".")[2] for file in home.models.rglob("model.bin*")] == ["partial"]
 
 
 def test_no_network(models: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:

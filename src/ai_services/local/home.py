@@ -36,7 +36,14 @@ def _user_home() -> Path:
         return Path.home()
     import pwd
 
-    return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise OperatorError(
+            f"User {os.getuid()} has no home directory (no HOME, no account).",
+            hint="Say where the stack may keep its state: AI_HOME=/path ./ai up",
+            exit_code=BLOCKED,
+        ) from None
 
 
 @dataclass(frozen=True)
