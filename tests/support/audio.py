@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -97,6 +98,27 @@ def music(seconds: float, rate: int = 16000, *, level: float = 0.15) -> Pcm:
         drum = generator.standard_normal(len(time)) * np.exp(-40 * time)
         wave[start : start + len(time)] += drum
     return _to_int16(wave / np.max(np.abs(wave)) * level * 4)
+
+
+def sung_notes(seconds: float, rate: int = 16000) -> Pcm:
+    """A voice-like tone with overtones, vowel resonances and vibrato that sings notes without a word."""
+    count = int(seconds * rate)
+    time = np.arange(count) / rate
+    notes = np.random.default_rng(1).choice([220, 247, 262, 294, 330, 392, 440], int(seconds * 4) + 1)
+    pitch = np.repeat(notes, rate // 4 + 1)[:count] * (1 + 0.03 * np.sin(2 * np.pi * 6 * time))
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    wave = np.asarray(sum(np.sin(overtone * phase) / overtone for overtone in range(1, 30)))
+    frequency = np.fft.rfftfreq(count, 1 / rate)
+    throat = np.asarray(sum(1 / (1 + ((frequency - center) / 80) ** 2) for center in (700, 1200, 2600)))
+    wave = np.fft.irfft(np.fft.rfft(wave) * throat, count)
+    return _to_int16(wave / np.max(np.abs(wave)) * 0.6)
+
+
+def mixed(parts: Sequence[Pcm], shift: int) -> Pcm:
+    """All of `parts` at once, each rotated by `shift` samples more than the one before: a room full of people."""
+    count = min(len(part) for part in parts)
+    wave = np.sum([np.roll(part[:count].astype(float), number * shift) for number, part in enumerate(parts)], axis=0)
+    return _to_int16(wave / np.max(np.abs(wave)) * 0.6)
 
 
 def _to_int16(wave: npt.NDArray[np.float64]) -> Pcm:

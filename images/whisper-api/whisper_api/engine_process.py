@@ -99,6 +99,7 @@ def _load(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         cpu_threads=threads,
     )
     recogniser = Recogniser(model, beam_size=int(wanted["beam_size"]), batch_size=batch_size)
+    recogniser.prove()
     return recogniser, {
         "device": device,
         "compute_type": compute_type,
