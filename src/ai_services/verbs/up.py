@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,14 +117,25 @@ def _show_next(stack: Stack, home: Home, screen: Screen) -> None:
     key = home.key(home.api_key_file)
     sample = shlex.quote(str(proof.sample().file))
     keyed = f'-H "Authorization: Bearer $(cat {shlex.quote(str(home.api_key_file))})"'
-    question = f'{{"model": "{stack.llm.model}", "messages": [{{"role": "user", "content": "{proof.QUESTION}"}}]}}'
+    # Bounded: a small base model that is not told to stop goes on until its context is full, which takes minutes.
+    body = {
+        "model": stack.llm.model,
+        "messages": [{"role": "user", "content": proof.QUESTION}],
+        "max_tokens": 48,
+        "temperature": 0,
+    }
+    question = json.dumps(body)
     screen.say()
     screen.say(f"URL      {stack.url}   (docs: {stack.url}/docs)")
     screen.say(f"API key  {key}   (file: {home.api_key_file})")
     screen.say()
     screen.say("Try next:")
-    screen.say(f"  curl {keyed} -F file=@{sample} {stack.url}/transcribe")
+    # curl would ask a proxy of the environment for this machine's own address.
+    proxied = any(os.environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
+    curl = "curl --noproxy '*'" if proxied else "curl"
+    screen.say(f"  {curl} {keyed} -F file=@{sample} {stack.url}/transcribe")
     screen.say(
-        f"  curl {keyed} -H 'Content-Type: application/json' -d {shlex.quote(question)} {stack.url}/v1/chat/completions"
+        f"  {curl} {keyed} -H 'Content-Type: application/json' -d {shlex.quote(question)} "
+        f"{stack.url}/v1/chat/completions"
     )
     screen.say("  ./ai status")
