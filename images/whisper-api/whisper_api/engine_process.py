@@ -19,9 +19,14 @@ from typing import Any
 
 from whisper_api import framing, process_guard
 
+# onnxruntime (the voice activity detection) reports to its makers unless told not to before it is loaded, and leaves
+# a device id in the home directory; the model hub's client counts its users. A private server does neither.
+NO_REPORTS = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+
 
 def main() -> None:
     """Load the model and work until the server closes the socket."""
+    os.environ.update(NO_REPORTS)
     process_guard.die_with_parent(int(sys.argv[1]))
     for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when this ends
         signal.signal(number, signal.SIG_IGN)
