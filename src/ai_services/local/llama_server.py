@@ -51,6 +51,8 @@ def serve(settings: LlamaSettings) -> None:
     params.api_keys = [key]
     params.n_ctx = settings.context
     params.n_parallel = settings.parallel
+    # Apart, the sequences of one batch of embeddings come out wrong where their lengths differ (measured).
+    params.kv_unified = True
     # The default of 8 GiB for kept prompts is more than many a machine has.
     params.cache_ram_mib = 256
     params.endpoint_metrics = True
