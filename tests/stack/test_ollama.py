@@ -72,13 +72,24 @@ def test_a_streamed_chat_says_the_same(client: ollama.Client, either_stack: Stac
 
 
 @pytest.mark.promise("B.7")
-def test_embed_one_and_many(client: ollama.Client, either_stack: Stack) -> None:
-    one = client.embed(model=either_stack.model, input="a cat")
-    many = client.embed(model=either_stack.model, input=["a cat", "a dog"])
+def test_embed_one_and_many(stack: Stack) -> None:
+    client = ollama.Client(host=stack.url, headers=stack.auth, timeout=120)
+    one = client.embed(model=stack.model, input="a cat")
+    many = client.embed(model=stack.model, input=["a cat", "a dog"])
     assert len(one.embeddings) == 1
     assert len(many.embeddings) == 2
     assert list(many.embeddings[0]) == pytest.approx(list(one.embeddings[0]), abs=0.02)
     assert list(many.embeddings[0]) != list(many.embeddings[1])
+
+
+@pytest.mark.promise("B.7")
+def test_what_ollama_itself_refuses_is_passed_on(ollama_stack: Stack) -> None:
+    """Ollama does not let Gemma embed; its own status and words reach the client."""
+    client = ollama.Client(host=ollama_stack.url, headers=ollama_stack.auth, timeout=120)
+    with pytest.raises(ollama.ResponseError) as refused:
+        client.embed(model=ollama_stack.model, input="a cat")
+    assert refused.value.status_code == 501
+    assert refused.value.error == "this model does not support embeddings"
 
 
 @pytest.mark.promise("S0.8")
