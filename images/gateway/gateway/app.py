@@ -10,7 +10,6 @@ from gateway import __version__
 from gateway.admission import Admission
 from gateway.bodies import ClientLeftError
 from gateway.exchange import Exchange, Services
-from gateway.linger import Lingering
 from gateway.registry import Registry, RegistryError
 from gateway.relay import BrokenAnswerError, timed_out
 from gateway.routes.local import LocalRoutes
@@ -95,7 +94,7 @@ def build_app(settings: GatewaySettings) -> App:
     registry = Registry.read(settings.backends_file)
     readiness = Readiness("upstream_pool")
     services = Services(settings, registry, Upstream(settings, registry), Admission(registry))
-    shell = ServiceShell(
+    return ServiceShell(
         Gateway(services, readiness),
         service=SERVICE,
         version=__version__,
@@ -103,7 +102,6 @@ def build_app(settings: GatewaySettings) -> App:
         readiness=readiness,
         open_paths=frozenset(route.path for route in TABLE if route.open),
     )
-    return Lingering(shell)
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""uvicorn's httptools protocol with the two limits it lacks: size of the head, and time to send it."""
+"""uvicorn's httptools protocol with what it lacks: a bound for the head's size and time, and deafness to h2c."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -20,6 +21,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     Without this a single connection can send a header that never ends, or one byte a minute, for as long as it
     likes; behind nginx that is nginx's work, but the local stack has no nginx.
+
+    An offer to upgrade to anything but WebSocket is ignored, as RFC 9110 (7.8) allows. uvicorn answers it too, but
+    loses the request's body: Java's HTTP client and `curl --http2` make that offer with every first request.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,6 +31,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._reading_head = True
         self._head_timer: asyncio.TimerHandle | None = None
+        self._upgrade_offered = False
 
     def connection_made(self, transport: Any) -> None:
         """Start the clock for the first head."""
@@ -44,7 +49,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_timed_out)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._carry_on_without_upgrade(data[upgrade.args[0] :])
         if self._reading_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
 
@@ -58,22 +72,36 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._reading_head = False
         self._head_bytes = 0
         self._stop_timer()
+        self._upgrade_offered = self.parser.should_upgrade() and not self._should_upgrade()
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADER_COUNT:
             self._refuse(_TOO_LARGE)
-            return
-        super().on_headers_complete()
+        elif not self._upgrade_offered:
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The next bytes belong to another head."""
         self._reading_head = True
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and not self._upgrade_offered:
             super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """Body bytes of a refused request go nowhere."""
         if not self.transport.is_closing():
             super().on_body(body)
+
+    def _carry_on_without_upgrade(self, rest: bytes) -> None:
+        """Read the request anew without its offer; `rest` is what followed the head."""
+        method = self.parser.get_method()
+        if method == b"CONNECT" or self.transport.is_closing():  # to the parser that is an upgrade, whatever we say
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        head = [method, b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join([*head, b"\r\n", rest]))
 
     def _head_timed_out(self) -> None:
         self._head_timer = None

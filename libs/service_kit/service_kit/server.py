@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 
+from service_kit.linger import Lingering
 from service_kit.protocol import BoundedHttpProtocol
 from service_kit.settings import ServiceSettings
 
@@ -20,7 +21,7 @@ def serve(app: Any, settings: ServiceSettings) -> None:
     """
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            Lingering(app),
             host=settings.listen,
             port=settings.port,
             http=BoundedHttpProtocol,
