@@ -79,6 +79,7 @@ def _llm_files(stack: Stack, home: Home) -> dict[str, Any]:
             "context": stack.llm.context,
             "chat_template": stack.llm.chat_template,
             "stop": stack.llm.stop,
+            "max_tokens": stack.llm.max_tokens,
             "unload_after_s": stack.asked.get("unload_after_s") or -1,
         }
     }

@@ -87,6 +87,7 @@ def settle(wish: Wish, home: Home, screen: Screen) -> Stack:
             path=str(llm_path) if llm_path else None,
             chat_template=entry.chat_template if entry and language.origin == "package" else None,
             stop=entry.stop if entry and language.origin == "package" else [],
+            max_tokens=entry.max_tokens if entry and language.origin == "package" else None,
             memory_mib=language.memory_mib,
         ),
         ports=_ports(port),

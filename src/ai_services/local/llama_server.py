@@ -18,7 +18,8 @@ from pathlib import Path
 class LlamaSettings:
     """What the server is told. `context` is in tokens, shared by `parallel` requests at a time.
 
-    `chat_template` (Jinja) and `stop` are for base models, whose file brings no chat format of its own.
+    `chat_template` (Jinja), `stop` and `max_tokens` (the most of one answer) are for base models: their file brings
+    no chat format of its own, and they do not know when to end.
     `unload_after_s` gives the model's memory back when nobody asked for so long; the next request loads it
     again. -1 keeps it.
     """
@@ -31,6 +32,7 @@ class LlamaSettings:
     parallel: int = 2
     chat_template: str | None = None
     stop: list[str] = field(default_factory=list)
+    max_tokens: int | None = None
     unload_after_s: int = -1
 
 
@@ -64,6 +66,8 @@ def serve(settings: LlamaSettings) -> None:
         params.chat_template = settings.chat_template
     if settings.stop:
         params.antiprompt = settings.stop
+    if settings.max_tokens:
+        params.n_predict = settings.max_tokens
     try:
         server = xllamacpp.Server(params)
     except Exception as error:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, OperatorError
@@ -63,11 +63,16 @@ def _pull(client: Client, model: str, screen: Screen) -> None:
 def _import(client: Client, llm: Llm, file: Path, screen: Screen) -> None:
     screen.say(f"Importing {llm.model} into Ollama ({file.stat().st_size >> 20} MiB)")
     blob = client.create_blob(file)
+    parameters: dict[str, Any] = {}
+    if llm.stop:
+        parameters["stop"] = llm.stop
+    if llm.max_tokens:
+        parameters["num_predict"] = llm.max_tokens
     client.create(
         model=llm.model,
         files={file.name: blob},
         template=_template(llm),
-        parameters={"stop": llm.stop} if llm.stop else None,
+        parameters=parameters or None,
     )
 
 

@@ -38,6 +38,7 @@ class Llm:
     context: int = 8192
     chat_template: str | None = None
     stop: list[str] = field(default_factory=list)
+    max_tokens: int | None = None
     memory_mib: int = 0
 
 

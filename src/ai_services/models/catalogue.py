@@ -24,7 +24,11 @@ class Sources(BaseModel):
 
 
 class Entry(BaseModel):
-    """One model. Sizes in MiB; `sha256` by file name, hexadecimal."""
+    """One model. Sizes in MiB; `sha256` by file name, hexadecimal.
+
+    `chat_template` (Jinja), `stop` and `max_tokens` (most tokens of one answer) are for base models: their file
+    brings no chat format, and they do not know when to end.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,6 +43,7 @@ class Entry(BaseModel):
     default: bool = False
     chat_template: str | None = None
     stop: list[str] = Field(default_factory=list)
+    max_tokens: int | None = Field(None, gt=0)
 
 
 @cache
