@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -198,7 +199,7 @@ class TestLogs:
     def test_a_reader_that_leaves_is_no_error(self, home: Home) -> None:
         home.create()
         (home.logs / "gateway.log").write_text("x" * 80 + "\n" * 200_000)
-        command = f"{sys.executable} -m ai_services.cli logs gateway -n 200000 | head -n 1"
+        command = f"{shlex.quote(sys.executable)} -m ai_services.cli logs gateway -n 200000 | head -n 1"
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
         assert done.stderr == ""
 
