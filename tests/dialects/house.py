@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ from typing import Any
 import aiohttp
 
 from dialects.harness import AUTH, MODEL, GatewayProcess, ScriptedBackend, free_port, gateway, internal_key_file
+
+CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+# Long enough that only a hang ends it.
+WAIT_S = 20
 
 
 @dataclass(frozen=True)
@@ -47,3 +53,14 @@ def house_over(directory: Path, kind: str = "openai", **environment: str) -> Ite
     ]
     with gateway(directory, backends, **environment) as running:
         yield House(running, speech, llm)
+
+
+async def read_until(response: aiohttp.ClientResponse, wanted: bytes) -> bytes:
+    """Read until `wanted` has come; fail when it does not."""
+    received = b""
+    async with asyncio.timeout(WAIT_S):
+        while wanted not in received:
+            piece = await response.content.readany()
+            assert piece, f"ended before {wanted!r}: {received!r}"
+            received += piece
+    return received
