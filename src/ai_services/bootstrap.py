@@ -22,6 +22,8 @@ from typing import Final, NoReturn
 
 # Wheels, what they unpack to, and room to turn round in: measured 1.1 GiB for `local`, 1.5 GiB for `dev`.
 _NEEDED_MIB: Final = {"local": 1500, "dev": 2000}
+# What an empty cache has to download.
+_DOWNLOAD_MIB: Final = {"local": 480, "dev": 650}
 _BLOCKED: Final = 5
 _INTERRUPTED: Final = 130
 # What ai-unfinished says once .venv itself is whole and packages are being installed.
@@ -75,7 +77,8 @@ class Setup:
         begun = time.monotonic()
         self._make_room()
         again = self._packages_were_interrupted()
-        if not self._is_sound():
+        anew = not self._is_sound()
+        if anew:
             self._make_venv()
         self.unfinished.write_text(_PACKAGES if again else "")
         # Whatever the stamps say is no longer sure from here on.
@@ -84,7 +87,7 @@ class Setup:
         self._certificates()
         self._bring_uv()
         self.unfinished.write_text(_PACKAGES)
-        self._sync("--reinstall" if again else "")
+        self._sync("--reinstall" if again else "", anew)
         self._link_own_packages()
         self.stamp.write_text(self.content)
         self.unfinished.unlink()
@@ -163,10 +166,10 @@ class Setup:
             return self.unfinished.read_text() == _PACKAGES
         return False
 
-    def _sync(self, option: str) -> None:
+    def _sync(self, option: str, anew: bool) -> None:
         locked = self.checkout / "requirements" / f"{self.wanted}.txt"
         count = len(re.findall(r"^[A-Za-z0-9_.-]+==", locked.read_text(), re.MULTILINE))
-        _say(f"Installing {count} locked packages (the first time about 480 MiB are downloaded)")
+        _say(f"Installing {count} locked packages" + (f" (about {_DOWNLOAD_MIB[self.wanted]} MiB)" if anew else ""))
         options = [option] if option else []
         self._uv(*options, "--require-hashes", "--only-binary", ":all:", "-r", str(locked))
 
@@ -211,13 +214,12 @@ def run(command: Sequence[str], environment: dict[str, str] | None = None, *, sh
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    said, fetched = [], 0
+    said = []
     with process:
         for line in process.stdout or ():
             said.append(line)
             if show and (found := re.match(r"\s*Downloading (\S+ \(.*\))", line)):
-                fetched += 1
-                _say(f"  {fetched}: {found[1]}")
+                _say(f"  downloading {found[1]}")
     return process.returncode, "".join(said)
 
 

@@ -58,8 +58,10 @@ def wrong_content(repository: str, name: str) -> OperatorError:
 
 
 def _broken_off(repository: str, error: Exception) -> OperatorError:
+    unreached = type(error).__name__ in ("ConnectError", "ConnectTimeout", "ConnectionError", "ProxyError")
+    what = "could not begin: the hub is not reachable" if unreached else "broke off"
     return OperatorError(
-        f"The download of {repository} broke off: {error}",
+        f"The download of {repository} {what}: {error}",
         hint="Check the network (HTTPS_PROXY, HF_ENDPOINT) and call ./ai up again: it goes on where it stopped. "
         "Without a network: ./ai up --whisper-model tiny.en --llm gemma3:270m",
         exit_code=BLOCKED,

@@ -123,7 +123,7 @@ def _hub_id(text: str) -> str | None:
 
 def _unknown(text: str, kind: Kind, option: str) -> OperatorError:
     close = catalogue.near(text, kind)
-    names = close or [entry.name for entry in catalogue.catalogue() if entry.kind == kind]
+    names = [entry.name for entry in catalogue.catalogue() if entry.kind == kind]
     return OperatorError(
         f"There is no {'speech' if kind == 'speech' else 'language'} model called {text} in the catalogue"
         + (", did you mean " + " or ".join(close) + "?" if close else "."),
