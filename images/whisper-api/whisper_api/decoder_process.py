@@ -73,9 +73,10 @@ class _Forker:
                 os.close(descriptor)
             return True
         source, target, answer = descriptors
+        forker = os.getpid()  # asked before the fork: a child that asks may already be told of its adopter
         pid = os.fork()
         if pid == 0:
-            _child(json.loads(data), source, target, answer, os.getppid())
+            _child(json.loads(data), source, target, answer, forker)
         os.close(source)
         os.close(target)
         self._children[answer] = (pid, socket.socket(fileno=answer))
