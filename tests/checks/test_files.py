@@ -101,7 +101,7 @@ class TestHygiene:
         [
             ("see https://py" + "pi.org/project/x", "registry"),
             ("https://files.python" + "hosted.org/packages/x.whl", "registry"),
-            ("deb http://deb.deb" + "ian.org/x", "registry"),
+            ("deb http://" + "deb.deb" + "ian.org/x", "registry"),
             ("x = 1  # TO" + "DO: later", "left-over"),
             ("<" * 7 + " HEAD\n", "conflict"),
         ],

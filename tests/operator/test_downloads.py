@@ -17,7 +17,7 @@ from ai_services.console import Screen
 from ai_services.exits import BLOCKED, INTERRUPTED, TERMINATED, OperatorError
 from ai_services.local import ports, processes
 from ai_services.local.home import Home
-from ai_services.models import fetch, hub, resolve
+from ai_services.models import fetch, hub, resolve, room
 
 MODEL = random.Random(1).randbytes(3_000_000)
 GGUF = b"GGUF" + MODEL[:200_000]
@@ -212,7 +212,7 @@ def test_no_network(models: Path, screen: Screen, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_space(server: Any, models: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ai_services.models.fetch.shutil.disk_usage", _usage(100))
+    monkeypatch.setattr("ai_services.models.room.shutil.disk_usage", _usage(100))
     with pytest.raises(OperatorError, match="100 MiB are free"):
         speech(models, screen)
     assert server.ranges("model.bin") == []
@@ -228,10 +228,10 @@ def _usage(free_mib: int) -> Any:
 def test_too_little_memory_is_said_before_anything_is_fetched() -> None:
     wanted = [resolve.speech("large-v3"), resolve.llm("qwen2.5:3b", "llama.cpp")]
     with pytest.raises(OperatorError) as raised:
-        fetch.require_memory(wanted, available_mib=4000)
+        room.require_memory(wanted, available_mib=4000)
     assert "large-v3 3900 MiB" in raised.value.message
     assert "4000 MiB are available" in raised.value.message
-    fetch.require_memory(wanted, available_mib=8000)
+    room.require_memory(wanted, available_mib=8000)
 
 
 def test_the_embedded_model_is_assembled_and_right(models: Path, screen: Screen) -> None:

@@ -17,7 +17,7 @@ from ai_services.local import components, llm, ports, processes, readiness, supe
 from ai_services.local.components import Component
 from ai_services.local.home import Home, write_json
 from ai_services.local.state import Llm, Speech, Stack
-from ai_services.models import fetch, resolve
+from ai_services.models import fetch, resolve, room
 
 DEFAULT_PORT = 8080
 DEFAULT_HOST = "127.0.0.1"
@@ -68,7 +68,7 @@ def settle(wish: Wish, home: Home, screen: Screen) -> Stack:
     speech = resolve.speech(wish.whisper_model)
     language = resolve.llm(wish.llm, backend.kind)
     screen.say(f"Models: {speech.name} (speech), {language.name} (language)")
-    fetch.require_memory([speech, language])
+    room.require_memory([speech, language])
     speech_path = fetch.fetch(speech, home.models, screen)
     llm_path = None if language.origin == "ollama" else fetch.fetch(language, home.models, screen)
     entry = language.entry

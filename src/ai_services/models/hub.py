@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from ai_services.console import Advance, Screen
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.local.home import write_json
-from ai_services.models.fetch import require_memory, require_space
 from ai_services.models.hub_errors import explained, wrong_content
 from ai_services.models.resolve import Reference
+from ai_services.models.room import require_memory, require_space
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
