@@ -17,6 +17,9 @@ import pytest
 import requests
 from support.stack import AI, Stack, prepared, running, wait_until
 
+from ai_services.local.home import Home
+from ai_services.local.supervisor import socket_path
+
 # Exit codes that `./ai --help` promises.
 NOT_RUNNING, BLOCKED, INTERRUPTED = 3, 5, 130
 
@@ -34,8 +37,11 @@ def fresh() -> Iterator[Stack]:
 def traces(stack: Stack) -> list[str]:
     """What a stack that is down must not have left: processes, sockets, temporary files, a listening port."""
     found = [f"process {process.pid}: {' '.join(process.cmdline())}" for process in stack.processes()]
-    for top in (stack.home, *Path("/tmp").glob(f"ai-{os.getuid()}-*")):
-        found += [f"socket {path}" for path in top.rglob("*") if path.is_socket()]
+    found += [f"socket {path}" for path in stack.home.rglob("*") if path.is_socket()]
+    # With a long AI_HOME the socket has a directory of its own elsewhere; other tests' stacks have theirs beside it.
+    elsewhere = Path(socket_path(Home(stack.home.resolve()))).parent
+    if stack.home not in elsewhere.parents and elsewhere.exists():
+        found.append(f"directory {elsewhere}")
     found += [str(path) for name in ("run", "tmp") for path in (stack.home / name).rglob("*")]
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", stack.port)) == 0:
