@@ -11,9 +11,9 @@ trap 'rm -f "$sources"' EXIT
 for package in . libs/service_kit images/whisper-api images/gateway; do
     printf -- '-e %s\n' "$root/$package" >>"$sources"
 done
-for name in bootstrap local dev bench; do
+for name in bootstrap local deploy dev bench; do
     extra=
-    case $name in local | dev) extra="$sources" ;; esac
+    case $name in local | deploy | dev) extra="$sources" ;; esac
     # shellcheck disable=SC2086  # word splitting of $own and $extra is meant
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
         --no-emit-index-url $own ${UPGRADE:+--upgrade} --output-file "$name.txt" "$name.in" $extra
