@@ -1,0 +1,83 @@
+"""journal.jsonl: what was begun on this host, what was done, what failed. One JSON object a line, UTC times."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .durable import sync_directory
+
+
+def utc_now() -> str:
+    """The time as 2026-11-21T13:45:00.123Z."""
+    now = datetime.now(timezone.utc)  # noqa: UP017  (datetime.UTC came with 3.11; Ubuntu 22.04 has 3.10)
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Appends to `path`; `by` is who is at work, as user@machine."""
+
+    path: Path
+    by: str
+
+    def write(self, step: str, state: str, release: str | None, detail: str = "") -> None:
+        """Append one line and bring it to the disk before returning."""
+        line = {
+            "time": utc_now(),
+            "release": release,
+            "step": step,
+            "state": state,
+            "by": self.by,
+            "detail": detail,
+        }
+        new = not self.path.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            # A line torn by a power loss must not swallow the one that follows it.
+            torn = "\n" if _is_torn(descriptor) else ""
+            os.write(descriptor, (torn + json.dumps(line, ensure_ascii=False) + "\n").encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            sync_directory(self.path.parent)
+
+    @contextmanager
+    def step(self, step: str, release: str | None, detail: str = "") -> Iterator[None]:
+        """Write `begun` before the block, and `done` or `failed` (with the error) after it."""
+        self.write(step, "begun", release, detail)
+        try:
+            yield
+        except BaseException as error:
+            self.write(step, "failed", release, str(error) or type(error).__name__)
+            raise
+        self.write(step, "done", release, detail)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Every whole line of the journal, oldest first; a torn line is left out. Empty when there is no journal."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in raw.splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            lines.append(found)
+    return lines
+
+
+def _is_torn(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
