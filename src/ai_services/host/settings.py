@@ -172,7 +172,12 @@ class HostSettings(BaseModel):
         Literal["auto", "nvidia", "distribution", "none"], Choice("auto", "nvidia", "distribution", "none")
     ] = setting("auto", "Where the driver comes from; none: it is installed and kept by you.", _GPU, "nvidia_driver")
     ai_container_toolkit_version: Annotated[
-        str, Text("a package version of at least 1.17.8", r"1\.(?:17\.(?:[89]|\d{2,})|1[89]\.\d+|[2-9]\d\.\d+)-\d+", "1.18.1-1")
+        str,
+        Text(
+            "a package version of at least 1.17.8",
+            r"1\.(?:17\.(?:[89]|\d{2,})|1[89]\.\d+|[2-9]\d\.\d+)-\d+",
+            "1.18.1-1",
+        ),
     ] = setting(
         "1.18.1-1", "Version of the NVIDIA container toolkit; 1.17.8 is the oldest without known holes.",
         _GPU, "container_toolkit",
