@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ai_services.doctor.bounded import Unseen, read, read_or, run
+from ai_services.doctor.bounded import Unseen, read_or, run
 
 NVIDIA = "10de"
 # PCI base class 03: display controllers; compute-only cards are 3D controllers (0302).
@@ -46,7 +46,9 @@ def nvidia(root: Path = Path("/")) -> dict[str, Any]:
 
     `module_loaded`, `module_version` and `module_flavour` (open, proprietary) of the module in the kernel now;
     `module_on_disk_version`, what the next boot would load; `userspace_version`, of the libraries that containers get;
-    `nouveau_loaded`; `devices`, the /dev/nvidia* nodes; `packages`: `name`, `version`, `held` of the installed ones.
+    `nouveau_loaded`; `devices`, the /dev/nvidia* nodes; `packages`: `name`, `version`, `held` of the installed ones;
+    `runfile`: installed by NVIDIA's own installer, past the packages; `memory_mib` of each card and `smi_error`, what
+    nvidia-smi says when it fails (None where it is not installed or content).
     """
     loaded = (root / "sys/module/nvidia").exists() or (root / "proc/driver/nvidia/version").exists()
     version, flavour = _module(read_or(root / "proc/driver/nvidia/version"))
@@ -59,7 +61,19 @@ def nvidia(root: Path = Path("/")) -> dict[str, Any]:
         "nouveau_loaded": (root / "sys/module/nouveau").exists(),
         "devices": sorted(str(node.name) for node in (root / "dev").glob("nvidia*")),
         "packages": packages(),
+        "runfile": (root / "usr/bin/nvidia-uninstall").exists() or (root / "usr/bin/nvidia-installer").exists(),
+        **_asked_of_smi(),
     }
+
+
+def _asked_of_smi() -> dict[str, Any]:
+    try:
+        ran = run(["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"], 15)
+    except Unseen as error:
+        missing = "is not installed" in str(error)
+        return {"memory_mib": [], "smi_error": None if missing else str(error)}
+    sizes = [int(line) for line in ran.out.split() if line.isdigit()]
+    return {"memory_mib": sizes, "smi_error": None if ran.code == 0 else (ran.out.strip() or ran.said)[:300]}
 
 
 def _module(text: str) -> tuple[str | None, str | None]:
@@ -141,11 +155,3 @@ def toolkit_version() -> str | None:
     except Unseen:
         return None
     return found.group(1) if found else None
-
-
-def module_source(root: Path = Path("/")) -> str:
-    """Return the raw first line of /proc/driver/nvidia/version, for reports; empty when there is none."""
-    try:
-        return (read(root / "proc/driver/nvidia/version", 4096).splitlines() or [""])[0]
-    except Unseen:
-        return ""

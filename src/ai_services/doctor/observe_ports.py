@@ -83,8 +83,12 @@ def _owners(inodes: set[str], root: Path) -> dict[str, int]:
     return owners
 
 
-def addresses() -> list[dict[str, str]]:
-    """Return our addresses: `interface`, `address`; loopback and link-local ones left out.
+# Bridges of container engines and hypervisors: nobody outside reaches us there.
+_INNER = re.compile(r"docker\d|br-[0-9a-f]{12}|veth|virbr|podman|cni")
+
+
+def addresses() -> list[str]:
+    """Return the addresses by which others may reach us: no loopback, link-local or container bridge.
 
     Raises:
         Unseen: the tool `ip` is missing or says nothing of use.
@@ -93,10 +97,12 @@ def addresses() -> list[dict[str, str]]:
     parsed = as_object(f'{{"links": {text.strip() or "[]"}}}', "ip -json address")["links"]
     found = []
     for link in parsed if isinstance(parsed, list) else []:
+        if _INNER.match(str(link.get("ifname", ""))):
+            continue
         for entry in link.get("addr_info", []):
             address = ipaddress.ip_address(str(entry.get("local", "0.0.0.0")))  # noqa: S104  # a default for garbage
             if not (address.is_loopback or address.is_link_local or address.is_unspecified):
-                found.append({"interface": str(link.get("ifname", "")), "address": str(address)})
+                found.append(str(address))
     return found
 
 
