@@ -8,12 +8,18 @@ uv=${UV:-$root/.venv/bin/uv}
 own="--no-emit-package ai-services --no-emit-package service-kit --no-emit-package whisper-api --no-emit-package gateway"
 sources=$(mktemp)
 trap 'rm -f "$sources"' EXIT
-for package in . libs/service_kit images/whisper-api images/gateway; do
-    printf -- '-e %s\n' "$root/$package" >>"$sources"
-done
-for name in bootstrap local deploy dev bench; do
-    extra=
-    case $name in local | deploy | dev) extra="$sources" ;; esac
+for name in bootstrap local gateway whisper-api whisper-api-cuda deploy dev bench; do
+    case $name in
+        bootstrap | whisper-api-cuda | bench) packages= ;;
+        gateway) packages="libs/service_kit images/gateway" ;;
+        whisper-api) packages="libs/service_kit images/whisper-api" ;;
+        *) packages=". libs/service_kit images/whisper-api images/gateway" ;;
+    esac
+    extra=${packages:+$sources}
+    : >"$sources"
+    for package in $packages; do
+        printf -- '-e %s\n' "$root/$package" >>"$sources"
+    done
     # shellcheck disable=SC2086  # word splitting of $own and $extra is meant
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
         --no-emit-index-url $own ${UPGRADE:+--upgrade} --output-file "$name.txt" "$name.in" $extra
