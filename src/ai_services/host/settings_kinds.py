@@ -353,6 +353,7 @@ class File(Kind):
     holds: str = ""
     private: bool = False
     most_bytes: int = 1 << 20
+    ansible_type: ClassVar[str] = "path"
 
     @override
     def read(self, value: object) -> str:
