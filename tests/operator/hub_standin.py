@@ -63,14 +63,14 @@ def blob_id(content: bytes) -> str:
 
 
 @contextmanager
-def running(repositories: dict[str, Repository]) -> Iterator[Hub]:
-    """A hub on a free port of loopback."""
+def running(repositories: dict[str, Repository], port: int = 0) -> Iterator[Hub]:
+    """A hub on loopback, on a free port if none is given."""
     hub = Hub(repositories)
 
     class Handler(_Handler):
         state = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     # another host, as far as clients can tell: what is meant for the hub (a token) must not go there
     hub.cdn = f"http://localhost:{server.server_address[1]}"

