@@ -23,10 +23,10 @@ description:
     take our own work for the owner's.
   - C(after) writes the checksums of the role's files and the names of its units, for the doctor to measure drift.
   - C(removed) purges the packages that were not there, brings back the files and units that were,
-    and deletes the note. Without a note it touches nothing and says so.
+    and deletes the note. Without a note it touches nothing and says so. C(noted) only reads the note.
 options:
   role: {description: Name of the role that leaves the footprint., type: str, required: true}
-  state: {description: Which of the three., type: str, choices: [before, after, removed], required: true}
+  state: {description: Which of them., type: str, choices: [before, after, noted, removed], required: true}
   packages: {description: Packages that the role may install., type: list, elements: str, default: []}
   files: {description: Files that the role may write., type: list, elements: path, default: []}
   directories: {description: Directories that the role may make., type: list, elements: path, default: []}
@@ -40,9 +40,10 @@ RETURN = r"""
 missing: {description: The given packages that are not installed now., type: list, elements: str, returned: before}
 pending: {description: "True in check mode when packages or directories are missing, so that whatever builds on them
           cannot be foretold.", type: bool, returned: before}
-ours: {description: Packages that were not there before this role., type: list, elements: str, returned: before}
+ours: {description: Packages that were not there before this role., type: list, elements: str, returned: always}
 kept: {description: Packages left in place because others need them., type: list, elements: str, returned: removed}
 noted: {description: Whether there was a note to go by., type: bool, returned: removed}
+made: {description: Directories that were not there before the role., type: list, elements: str, returned: removed}
 """
 
 FOUND = Path("/var/lib/ai-services/found")
@@ -57,12 +58,17 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "role": {"type": "str", "required": True},
-            "state": {"type": "str", "required": True, "choices": ["before", "after", "removed"]},
-            "packages": names, "files": paths, "directories": paths, "units": names, "volatile": paths, "keep": names,
+            "state": {"type": "str", "required": True, "choices": ["before", "after", "noted", "removed"]},
+            "packages": names,
+            "files": paths,
+            "directories": paths,
+            "units": names,
+            "volatile": paths,
+            "keep": names,
         },
         supports_check_mode=True,
     )
-    {"before": before, "after": after, "removed": removed}[module.params["state"]](module)
+    {"before": before, "after": after, "noted": noted, "removed": removed}[module.params["state"]](module)
 
 
 def before(module: AnsibleModule) -> None:
@@ -93,7 +99,7 @@ def before(module: AnsibleModule) -> None:
         changed=noted or (module.check_mode and bool(missing)),
         missing=missing,
         pending=module.check_mode and bool(missing or absent),
-        ours=[package for package, there in note["packages"].items() if not there],
+        ours=absent_then(note, "packages"),
         diff={"before": "", "after": "".join(line + "\n" for line in plan)},
     )
 
@@ -114,15 +120,25 @@ def after(module: AnsibleModule) -> None:
     module.exit_json(changed=was != text, diff={"before": was, "after": text})
 
 
+def noted(module: AnsibleModule) -> None:
+    """Tell what the note says, for a role that must know before it removes."""
+    note = read_note(module.params["role"])
+    there = note or {"packages": {}, "directories": {}}
+    ours, made = absent_then(there, "packages"), absent_then(there, "directories")
+    module.exit_json(changed=False, noted=note is not None, ours=ours, made=made)
+
+
 def removed(module: AnsibleModule) -> None:
     """Put back what the note says."""
     ask = module.params
     note = read_note(ask["role"])
     if note is None:
-        module.exit_json(changed=False, noted=False, kept=[])
-    ours = [name for name, there in note["packages"].items() if not there and name in installed_packages(module)]
+        module.exit_json(changed=False, noted=False, kept=[], made=[])
+    installed = installed_packages(module)
+    ours = [name for name in absent_then(note, "packages") if name in installed]
     leaving, kept = separable(module, [name for name in ours if name not in ask["keep"]], set(note["installed"]))
     kept += [name for name in ours if name in ask["keep"]]
+    made = sorted(absent_then(note, "directories"), key=len, reverse=True)
     plan = [f"purge {name}" for name in leaving]
     plan += [f"{'restore' if copy else 'delete'} {path}" for path, copy in note["files"].items()]
     plan += [f"restore {unit} to {'/'.join(state)}" for unit, state in note["units"].items() if state[0] != "absent"]
@@ -134,18 +150,19 @@ def removed(module: AnsibleModule) -> None:
                 bring_back(ask["role"], Path(path), copy)
         run(module, ["systemctl", "daemon-reload"], may_fail=True)
         restore_units(module, note["units"])
-        for path in sorted((p for p, there in note["directories"].items() if not there), key=len, reverse=True):
+        (EXPECTED / f"{ask['role']}.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            EXPECTED.rmdir()
+        for path in made:
             with contextlib.suppress(OSError):  # somebody else's files are in it: it stays
                 Path(path).rmdir()
-        (EXPECTED / f"{ask['role']}.json").unlink(missing_ok=True)
         (FOUND / f"{ask['role']}.json").unlink()
         shutil.rmtree(FOUND / ask["role"], ignore_errors=True)
-        for directory in (EXPECTED, FOUND, FOUND.parent):
+        for directory in (FOUND, FOUND.parent):
             with contextlib.suppress(OSError):
                 directory.rmdir()
-    module.exit_json(
-        changed=True, noted=True, kept=kept, diff={"before": "".join(line + "\n" for line in plan), "after": ""}
-    )
+    diff = {"before": "".join(line + "\n" for line in plan), "after": ""}
+    module.exit_json(changed=True, noted=True, kept=kept, made=made, diff=diff)
 
 
 # -- packages ---------------------------------------------------------------------------------------------------------
@@ -173,7 +190,10 @@ def purge(module: AnsibleModule, packages: list[str], found: set[str]) -> None:
     """Purge the packages, then what only they needed: automatic, needed by nobody now, and not there before."""
     if packages:
         apt(module, ["purge", *packages])
-    orphans = simulated(module, ["autoremove", "--purge"]) - found if packages else set()
+    # What a package merely recommends or suggests came with ours all the same; what was there before is never taken.
+    weak = [f"APT::AutoRemove::{kind}Important=false" for kind in ("Recommends", "Suggests")]
+    options = [word for option in weak for word in ("-o", option)]
+    orphans = simulated(module, [*options, "autoremove", "--purge"]) - found if packages else set()
     if orphans:
         apt(module, ["purge", *sorted(orphans)])
 
@@ -196,7 +216,7 @@ def apt(module: AnsibleModule, arguments: list[str]) -> None:
 def keep_aside(role: str, path: Path, write: bool) -> dict[str, Any] | None:
     """Copy a file into the note's folder; None when there is no such file."""
     if path.is_symlink():
-        return {"link": os.readlink(path)}
+        return {"link": str(path.readlink())}
     if not path.is_file():
         return None
     status = path.stat()
@@ -256,6 +276,11 @@ def read_note(role: str) -> Note | None:
     """Return the note of a role, None when there is none."""
     path = FOUND / f"{role}.json"
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def absent_then(note: Note, kind: str) -> list[str]:
+    """Names of the packages or directories that were not there before the role."""
+    return [name for name, there in note[kind].items() if not there]
 
 
 def write_json(path: Path, content: Note, mode: int) -> None:
