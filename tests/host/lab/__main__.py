@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from host.lab import base_images, engine, hosts, internet
+from host.lab import base_images, engine, hosts, internet, stock, stores
 from host.lab.mirror import SUITES
 from host.lab.place import Lab, LabError
 
@@ -47,6 +47,19 @@ def _host(chosen: argparse.Namespace, lab: Lab) -> int:
     internet.ensure(lab)
     own = hosts.start(lab, chosen.name, suite=chosen.suite, gpus=tuple(chosen.gpu), number=chosen.number)
     print(f"{lab.fqdn(chosen.name)} {own}")
+    return 0
+
+
+def _push(chosen: argparse.Namespace, lab: Lab) -> int:
+    internet.ensure(lab)
+    print(stores.push_image(lab, chosen.reference, chosen.name))
+    return 0
+
+
+def _stock(_: argparse.Namespace, lab: Lab) -> int:
+    internet.ensure(lab)
+    for name, digest in stock.ensure(lab).items():
+        print(f"{name}@{digest}")
     return 0
 
 
@@ -111,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     host.add_argument("--suite", choices=SUITES, default=SUITES[0])
     host.add_argument("--gpu", action="append", default=[], help="a card on its PCI bus: a name or vendor:device")
     host.add_argument("--number", type=int, help="the last number of its address")
+    push = add("push", _push, "push an image of this machine into the lab's registry; prints its digest")
+    push.add_argument("reference")
+    push.add_argument("name", help="as hosts pull it: ghcr.io/lab/gateway:0.1.0, docker.io/ollama/ollama:0.24.0")
+    add("stock", _stock, "build our images and Ollama's, and put them and the language model into the registries")
     add("gone", _gone, "remove hosts").add_argument("names", nargs="+")
     add("list", _list, "the hosts and their addresses")
     add("reboot", _reboot, "reboot a host from inside, and wait").add_argument("name")

@@ -14,6 +14,7 @@ from host.lab.mirror import Mirror
 from host.lab.place import (
     ACME,
     CLOUDFLARE,
+    DOCKER_HUB,
     DOMAIN,
     GHCR,
     HUGGING_FACE,
@@ -26,7 +27,7 @@ from host.lab.place import (
 ZONE_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 # The one GitHub account of the lab; any name goes with the right token, as at GHCR.
 GITHUB_USER = "lab"
-PUSH_PORT, GHCR_PORT, OLLAMA_PORT = 5000, 5001, 5003
+PUSH_PORT, GHCR_PORT, OPEN_PORT = 5000, 5001, 5002
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ def write(folder: Path, own_address: str, mirror: Mirror, known: Secrets) -> Non
     (folder / "played.zone").write_text(_zone(own_address, "@"))
     (folder / f"{DOMAIN}.zone").write_text(_zone(own_address, "acme"))
     (folder / "nginx.conf").write_text(_nginx(mirror))
-    (folder / "registry-push.yml").write_text(_registry("images", PUSH_PORT, host="0.0.0.0"))  # noqa: S104 - docker -p
-    (folder / "registry-ghcr.yml").write_text(_registry("images", GHCR_PORT, password_file="/lab/config/htpasswd"))  # noqa: S106
-    (folder / "registry-ollama.yml").write_text(_registry("models", OLLAMA_PORT, host="0.0.0.0"))  # noqa: S104
+    # one store, three doors: for the lab to push, for who has the token, for everybody
+    (folder / "registry-push.yml").write_text(_registry(PUSH_PORT, host="0.0.0.0"))
+    (folder / "registry-ghcr.yml").write_text(_registry(GHCR_PORT, password_file="/lab/config/htpasswd"))
+    (folder / "registry-open.yml").write_text(_registry(OPEN_PORT))
     hashed = bcrypt.hashpw(known.ghcr_token.encode(), bcrypt.gensalt(rounds=5)).decode()
     (folder / "htpasswd").write_text(f"{GITHUB_USER}:{hashed}\n")
     (folder / "pebble.json").write_text(json.dumps(_pebble()))
@@ -117,7 +119,7 @@ def _nginx(mirror: Mirror) -> str:
     fronts = "".join(
         (
             proxied(GHCR, f"http://127.0.0.1:{GHCR_PORT}"),
-            proxied(OLLAMA_REGISTRY, f"http://127.0.0.1:{OLLAMA_PORT}"),
+            proxied(f"{OLLAMA_REGISTRY} {DOCKER_HUB}", f"http://127.0.0.1:{OPEN_PORT}"),
             proxied(f"{HUGGING_FACE} {HUGGING_FACE_CDN}", "http://127.0.0.1:8002"),
             proxied(CLOUDFLARE, "http://127.0.0.1:8001"),
             proxied(ACME, "https://127.0.0.1:14000"),
@@ -172,11 +174,15 @@ http {{
 """
 
 
-def _registry(store: str, port: int, *, host: str = "127.0.0.1", password_file: str | None = None) -> str:
+def _registry(port: int, *, host: str = "127.0.0.1", password_file: str | None = None) -> str:
     content: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": f"/var/lib/lab/{store}"}, "delete": {"enabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": "/var/lib/lab/registry"},
+            "delete": {"enabled": True},
+            "maintenance": {"readonly": {"enabled": port != PUSH_PORT}},
+        },
         "http": {"addr": f"{host}:{port}", "relativeurls": True, "secret": "lab"},
     }
     if password_file:

@@ -19,8 +19,8 @@ MACHINE_OPTIONS = (
     "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--cgroupns=private",
     "--tmpfs", "/run", "--tmpfs", "/run/lock",
 )  # fmt: skip
-# the volumes that labs share: pushed images, pushed models. Content-addressed, so that many may write
-STORES = {"ailab-images": "/var/lib/lab/images", "ailab-models": "/var/lib/lab/models"}
+# what all labs share: pushed images and models. Content-addressed, so that many may write
+REGISTRY_VOLUME = "ailab-registry"
 
 
 def network_of(lab: Lab) -> ipaddress.IPv4Network:
@@ -68,23 +68,22 @@ def ensure(lab: Lab) -> None:
         found = None
     if found is None:
         _image()
-        stores = [part for name, path in STORES.items() for part in ("-v", f"{name}:{path}")]
         engine.call(
             "run", "--detach", "--name", container, "--hostname", INTERNET, "--network", lab.network, "--ip", own,
-            *MACHINE_OPTIONS, *stores,
+            *MACHINE_OPTIONS, "-v", f"{REGISTRY_VOLUME}:/var/lib/lab/registry",
             "-v", f"{lab.container('debian')}:/var/lib/lab/debian",
             "-v", f"{folder}:/lab/config:ro", "-v", f"{REPOSITORY / 'tests'}:/lab/tests:ro",
             "-v", f"{lab.folder / 'www'}:/lab/www:ro", "-v", f"{lab.folder / 'models'}:/lab/models:ro",
-            "-p", f"127.0.0.1::{configuration.PUSH_PORT}", "-p", f"127.0.0.1::{configuration.OLLAMA_PORT}",
+            "-p", f"127.0.0.1::{configuration.PUSH_PORT}",
             "--restart", "always", IMAGE,
         )  # fmt: skip
     _wait(lab, container)
     _write_trusted(lab, container)
 
 
-def port(lab: Lab, inner: int) -> int:
-    """The port of 127.0.0.1 at which this machine reaches `inner` of internet (the pushing sides of registries)."""
-    shown = engine.call("port", lab.container(INTERNET), str(inner)).stdout
+def push_port(lab: Lab) -> int:
+    """The port of 127.0.0.1 at which this machine pushes into the lab's registry."""
+    shown = engine.call("port", lab.container(INTERNET), str(configuration.PUSH_PORT)).stdout
     return int(shown.split()[0].rsplit(":", 1)[1])
 
 
@@ -146,11 +145,11 @@ def remove(lab: Lab, *, caches: bool) -> None:
     engine.call("rm", "-f", lab.container(INTERNET), check=False)
     engine.call("network", "rm", lab.network, check=False)
     if caches:
-        for volume in (lab.container("debian"), *STORES):
+        for volume in (lab.container("debian"), REGISTRY_VOLUME):
             engine.call("volume", "rm", volume, check=False)
     if lab.folder.is_relative_to(CACHE):
         shutil.rmtree(lab.folder, ignore_errors=True)
     remark(f"lab {lab.name} is gone")
 
 
-__all__ = ["GHCR", "MACHINE_OPTIONS", "ensure", "network_of", "port", "remove"]
+__all__ = ["GHCR", "MACHINE_OPTIONS", "ensure", "network_of", "push_port", "remove"]

@@ -21,13 +21,14 @@ FIRST_HOST_NUMBER = 10
 
 # Names of the outside world that are played by `internet`. The Debian mirror joins them (see `mirror`), with a cache.
 GHCR = "ghcr.io"
+DOCKER_HUB = "registry-1.docker.io"
 OLLAMA_REGISTRY = "registry.ollama.ai"
 HUGGING_FACE = "huggingface.co"
 HUGGING_FACE_CDN = "cdn-lfs.huggingface.co"
 CLOUDFLARE = "api.cloudflare.com"
 ACME = f"acme.{DOMAIN}"
 REPOSITORY_HOSTS = ("download.docker.com", "developer.download.nvidia.com", "nvidia.github.io")
-PLAYED = (GHCR, OLLAMA_REGISTRY, HUGGING_FACE, HUGGING_FACE_CDN, CLOUDFLARE, *REPOSITORY_HOSTS)
+PLAYED = (GHCR, DOCKER_HUB, OLLAMA_REGISTRY, HUGGING_FACE, HUGGING_FACE_CDN, CLOUDFLARE, *REPOSITORY_HOSTS)
 
 
 class LabError(RuntimeError):
