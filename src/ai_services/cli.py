@@ -166,6 +166,90 @@ def check(
     _finish(lambda: checks.run(pytest_arguments or [], fast=fast, json=json))
 
 
+_ANSIBLE_ENDED = "Ansible and all it had started here have ended"
+Host = Annotated[
+    str,
+    typer.Argument(
+        metavar="HOST", help="NAME, IP, USER@HOST, USER@HOST:PORT, [IPv6]:PORT, or localhost for this machine."
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE", help="Settings as YAML.", show_default="ai.yml, if it is there"),
+]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One setting, as ai_ollama_model=qwen2.5:1.5b; may be repeated."),
+]
+User = Annotated[
+    str | None, typer.Option("--user", help="Who logs in.", show_default="SSH_USER, or SSH's own configuration")
+]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", metavar="FILE", help="SSH key to log in with.", show_default="SSH_KEY, or SSH's own"),
+]
+HostKey = Annotated[
+    str | None,
+    typer.Option("--host-key", metavar="SHA256:…", help="Fingerprint of the host's SSH key; no other is accepted."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Ansible's own output too.")]
+
+
+@app.command(
+    epilog=_examples(
+        "./ai deploy 192.168.20.30 --domain ai.internal.example.com",
+        "./ai deploy deployer@gpu-1 --config ai.yml --check",
+        "./ai deploy gpu-1 --set ai_ollama_model=qwen2.5:1.5b --set ai_profiles=monitoring",
+        "./ai deploy gpu-1 --check --diff",
+        "./ai deploy localhost",
+    )
+)
+def deploy(
+    host: Host,
+    domain: Annotated[
+        str | None, typer.Option(help="Name under which the host is reached (ai_domain).", show_default="from ai.yml")
+    ] = None,
+    config: Config = None,
+    pairs: Pairs = None,
+    check: Annotated[bool, typer.Option("--check", help="Look and plan; change nothing.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what changes in files; with --check, go through every step.")
+    ] = False,
+    user: User = None,
+    key: Key = None,
+    host_key: HostKey = None,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """Make a Debian or Ubuntu machine an AI host: plan, install, start, prove it. A second run changes nothing."""
+    from ai_services.verbs.deploy import Wish, run
+
+    wish = Wish(
+        host, {"ai_domain": domain}, pairs or (), config, user, key, host_key, check=check, diff=diff, verbose=verbose
+    )
+    _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
+
+
+@app.command(epilog=_examples("./ai destroy gpu-1", "./ai destroy gpu-1 --data", "./ai destroy gpu-1 --yes"))
+def destroy(
+    host: Host,
+    data: Annotated[bool, typer.Option("--data", help="Take models, keys and certificates too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = None,
+    pairs: Pairs = None,
+    user: User = None,
+    key: Key = None,
+    host_key: HostKey = None,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """Take off what deploy put on, and leave the machine as it was found. Shows what goes and what stays, and asks."""
+    from ai_services.verbs.destroy import Wish, run
+
+    wish = Wish(host, {}, pairs or (), config, user, key, host_key, data=data, yes=yes, verbose=verbose)
+    _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
+
+
 @app.command()
 def version(json: Json = False) -> None:
     """Print the version; with --json also Python, platform and checkout."""
@@ -178,7 +262,7 @@ def _terminated(*_: object) -> NoReturn:
     raise Terminated
 
 
-def _finish(work: Callable[[], int]) -> NoReturn:
+def _finish(work: Callable[[], int], stopped: str = "nothing that was being started is left running") -> NoReturn:
     # typer would turn Ctrl-C into "Aborted!" and exit code 1, so everything is answered before it sees it.
     try:
         code = work()
@@ -186,7 +270,7 @@ def _finish(work: Callable[[], int]) -> NoReturn:
         _report(error)
         code = error.exit_code
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write("\nStopped: nothing that was being started is left running.\n")
+        sys.stderr.write(f"\nStopped: {stopped}.\n")
         code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left (`ai logs | head`): no error, and nothing more can be said to it.

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
+
+from ansible.plugins.action import ActionBase
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(_CHECKOUT / "src"))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -41,7 +42,7 @@ class CallbackModule(CallbackBase):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         path = os.environ.get("AI_EVENTS")
-        self._file = open(path, "a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115  open as long as Ansible runs
+        self._file = Path(path).open("a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115
         if self._file is None:
             self.disabled = True
         self._began: dict[str, float] = {}
@@ -50,7 +51,7 @@ class CallbackModule(CallbackBase):
         """Tell that a play begins."""
         self._write("play", name=play.get_name(), hosts=list(play.hosts))
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Tell that a task begins."""
         self._begin(task)
 

@@ -1,0 +1,118 @@
+"""`ai destroy HOST`: takes off what `deploy` put on; shows first what goes and what stays."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ai_services.console import Screen
+from ai_services.exits import OK, USAGE, OperatorError
+from ai_services.host import connect, remains
+from ai_services.host.phases import Story, duration
+from ai_services.host.playbook import Run, log_path
+from ai_services.host.remains import Remains
+from ai_services.host.settings_load import public
+from ai_services.host.target import Target
+from ai_services.host.values import collect
+from ai_services.local.home import Home
+from ai_services.verbs.deploy import failed, interrupted
+from ai_services.verbs.output import print_json
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for; `data` takes models, keys and certificates too."""
+
+    host: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pairs: Sequence[str] = ()
+    config: str | None = None
+    user: str | None = None
+    key: str | None = None
+    host_key: str | None = None
+    data: bool = False
+    yes: bool = False
+    verbose: bool = False
+
+
+def run(wish: Wish, *, as_json: bool = False) -> int:
+    """Show, ask, remove. Returns the exit code; a host that bears nothing of ours is no error.
+
+    Raises:
+        OperatorError: nobody agreed, the host cannot be reached, or a step failed.
+    """
+    begun = time.monotonic()
+    home, screen = Home.current(), Screen(json=as_json)
+    target = Target.parse(wish.host, user=wish.user, key=wish.key, home=home.root)
+    given = collect(config=wish.config, pairs=wish.pairs, options=wish.options)
+    if wish.data:
+        given.put("ai_keep_data", value=False, place="from --data")
+    settings = given.settings("destroy")
+    data = not settings.ai_keep_data
+    home.create_root()
+    target = connect.reach(target, screen, host_key=wish.host_key)
+    with screen.busy(f"Looking at {target}"):
+        found = remains.look(target)
+    if found.nothing:
+        screen.done(f"{target} bears nothing of ai-services.")
+        return _end(as_json, target, found, removed=False, seconds=time.monotonic() - begun)
+    show(found, target, screen, data=data)
+    if not wish.yes:
+        agree(target, data=data)
+    log = log_path(home.logs, "destroy", target)
+    screen.say(f"Log: {log}")
+    story = Story(screen)
+    try:
+        status = Run("destroy.yml", target, public(settings), log, (), {}, wish.verbose).go(story.take, story.tick)
+    except KeyboardInterrupt:
+        doing = story.doing
+        story.close()
+        words = interrupted(target, doing, begun_changing=story.told.changed > 0, again=wish.host)
+        screen.say(words.replace("What served before still does. ", "").replace("./ai deploy", "./ai destroy"))
+        raise
+    finally:
+        story.close()
+    if status:
+        raise failed(story, target, log, "destroy")
+    screen.say()
+    screen.say(f"{target} is as it was found ({duration(time.monotonic() - begun)}).")
+    if not data and (kept := found.stays(data=False)[:-1]):
+        screen.say(f"Kept: {'; '.join(kept)}. Take that too: ./ai destroy {wish.host} --data")
+    return _end(as_json, target, found, removed=True, seconds=time.monotonic() - begun)
+
+
+def show(found: Remains, target: Target, screen: Screen, *, data: bool) -> None:
+    """Show what goes and what stays."""
+    screen.say(f"On {target} this will go:")
+    for line in found.goes(data=data):
+        screen.say(f"  - {line}")
+    screen.say("and this stays:")
+    for line in found.stays(data=data):
+        screen.say(f"  + {line}")
+
+
+def agree(target: Target, *, data: bool) -> None:
+    """Ask the person at the terminal.
+
+    Raises:
+        OperatorError: the answer was another one, or nobody is there.
+    """
+    if not sys.stdin.isatty():
+        raise OperatorError(
+            "Nobody is here to agree; nothing was removed.", hint="Agree in advance: --yes", exit_code=USAGE
+        )
+    wanted = target.host if data else "yes"
+    question = f"Data cannot be brought back. Type the host's name ({wanted})" if data else "Go on? (yes/no)"
+    sys.stderr.write(f"{question} ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != wanted:
+        raise OperatorError("Not agreed; nothing was removed.", exit_code=USAGE)
+
+
+def _end(as_json: bool, target: Target, found: Remains, *, removed: bool, seconds: float) -> int:
+    if as_json:
+        print_json({"host": str(target), "removed": removed, "found": vars(found), "seconds": round(seconds, 1)})
+    return OK
