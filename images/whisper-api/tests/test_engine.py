@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -122,6 +123,28 @@ def test_a_model_that_cannot_be_loaded_says_why(sounds: Sounds, sentence: speech
         assert "retry-after" in answer.headers
 
 
+@pytest.mark.promise("B.2")
+def test_ready_means_that_a_sentence_has_been_transcribed(tmp_path: Path) -> None:
+    """Whoever replaces a running service by this one needs to know that it works, not that it started."""
+    with whisper_server(tmp_path) as server:
+        events = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+        (heard,) = [event for event in events if event["event"] == "transcribed"]
+        assert (heard["audio_s"], heard["segments"]) == (pytest.approx(3.4, abs=0.1), 1)
+        assert "proof_without_words" not in server.log
+
+
+@pytest.mark.promise("B.2")
+def test_a_service_that_cannot_transcribe_does_not_become_ready(tmp_path: Path) -> None:
+    """The model loads, but no file can be decoded in so short a time."""
+    with whisper_server(tmp_path, ready=False, DECODE_TIMEOUT_S="0.000001") as server:
+        server.wait_until(lambda: "proof_failed" in server.log)
+        answer = requests.get(server.url + "/readyz", timeout=5)
+        assert answer.status_code == 503
+        assert "took too long" in answer.json()["checks"]["engine"]["detail"]
+        assert server.health()["engine"]["state"] == "ready"
+        assert server.health()["status"] == "starting"
+
+
 @pytest.mark.promise("S3.3")
 def test_a_killed_server_takes_its_processes_along_and_the_next_one_tidies_up(
     sounds: Sounds, minute: tuple[Path, str], tmp_path: Path
@@ -162,7 +185,7 @@ def test_stopping_leaves_no_process_and_no_file(sounds: Sounds, sentence: speech
             server.wait_until(lambda: server.queue()["running"] == 1)
             children = server.children()
         assert asked.result().status_code == 200
-    assert server.process.returncode in {0, -signal.SIGTERM}
+    assert server.process.returncode == 0
     assert not [child for child in children if child.is_running()]
     assert not list(server.temp_dir.glob("whisper-api-*"))
 

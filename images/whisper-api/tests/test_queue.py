@@ -7,6 +7,7 @@ import http.client
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from support import speech
 from support.whisper import WhisperServer, whisper_server
@@ -124,8 +125,12 @@ def test_an_engine_that_does_not_stop_is_replaced(sounds: Sounds, long: Path, tm
     """One batch holds the whole recording, so the engine cannot look up from it."""
     with whisper_server(tmp_path, BATCH_SIZE="8", CANCEL_GRACE_S="0.2") as server:
         before = server.health()["engine"]["pid"]
+        engine = psutil.Process(before)
+        idle_s = engine.cpu_times().user
         caller = Caller(server, long)
         server.wait_until(lambda: server.queue()["running"] == 1)
+        # In the midst of the batch: before it, the engine still looks up.
+        server.wait_until(lambda: engine.cpu_times().user > idle_s + 1)
         caller.leave()
         server.wait_until(lambda: server.health()["engine"]["restarts"] == 1)
         file = sounds.spoken(speech.say(speech.SENTENCES[0]))

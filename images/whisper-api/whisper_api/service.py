@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from service_kit.errors import ServiceError
 from service_kit.health import Readiness
 from service_kit.log import get_logger
-from whisper_api import metrics
+from whisper_api import metrics, proof
 from whisper_api.decode import Decoder, Samples
 from whisper_api.engine import Engine
 from whisper_api.fetch import Fetcher, Resolver, system_resolver
@@ -43,6 +44,7 @@ class Service:
         self.queue = TaskQueue(settings.max_task_queue_size, self._run)
         self.fetcher = Fetcher(settings, resolver)
         self.storage = Storage(settings.temp_dir, settings.min_free_disk_mib)
+        self.proof = proof.Proof(self._transcribe_sample, on_change=self._show_readiness)
         self._log = get_logger()
 
     async def start(self) -> None:
@@ -53,10 +55,12 @@ class Service:
         self.queue.start()
         if self.settings.load_model_on_startup:
             self.engine.load_in_background()
+            self.proof.begin()
         self._show_readiness()
 
     async def stop(self) -> None:
         """End everything and remove every recording."""
+        await self.proof.stop()
         await self.queue.stop()
         await self.engine.stop()
         await self.decoder.stop()
@@ -84,6 +88,7 @@ class Service:
             segments=len(transcript.segments),
             language=transcript.language,
         )
+        self.proof.accept()
         return Answer(transcript, decode_s + transcript.processing_s)
 
     def health(self) -> dict[str, Any]:
@@ -112,13 +117,23 @@ class Service:
         wishes.check_model_can(self.settings.model_name, self.engine.facts)
         return await self.engine.run(samples.path, wishes.for_engine(), progress)
 
+    async def _transcribe_sample(self) -> str:
+        await self.engine.load()
+        with self.queue.take_place() as place, self.storage.request_directory() as directory:
+            recording = directory / "upload"
+            shutil.copyfile(proof.SAMPLE, recording)
+            answer = await self.transcribe(place, recording, proof.WISHES)
+        return answer.transcript.text
+
     def _status(self) -> str:
         if self.engine.state == "failed":
             return "down"
-        # Once it has been loaded, a request waits for an engine that is unloaded or being replaced, and is served.
-        served = self.engine.state == "ready" or self.engine.facts is not None
-        return "ok" if served or not self.settings.load_model_on_startup else "starting"
+        # Once it has worked, a request waits for an engine that is unloaded or being replaced, and is served.
+        return "ok" if self.proof.given or not self.settings.load_model_on_startup else "starting"
 
     def _show_readiness(self) -> None:
         status = self._status()
-        self._readiness.set("engine", status == "ok", self.engine.failure or self.engine.state)
+        detail = self.engine.failure or self.engine.state
+        if self.engine.state == "ready" and status != "ok":
+            detail = self.proof.detail
+        self._readiness.set("engine", status == "ok", detail)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 
@@ -17,8 +18,11 @@ KEEP_ALIVE_S = 75
 def serve(app: Any, settings: ServiceSettings) -> None:
     """Serve `app` until SIGTERM or SIGINT; running requests get SHUTDOWN_GRACE_S to finish.
 
-    Exits with 1 when the service cannot start (port taken, startup failed); what went wrong is in the log.
+    Exits with 0 when it was told to stop, with 1 when it cannot start (port taken, startup failed); what went wrong is
+    in the log.
     """
+    # uvicorn sends itself the signal again once all is done: to be told to stop is no failure.
+    signal.signal(signal.SIGTERM, _leave)
     server = uvicorn.Server(
         uvicorn.Config(
             Lingering(app),
@@ -37,3 +41,7 @@ def serve(app: Any, settings: ServiceSettings) -> None:
     server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(0)
