@@ -177,7 +177,10 @@ class Target:
 
     def inventory(self) -> dict[str, Any]:
         """Return the host as Ansible's inventory knows it."""
-        facts: dict[str, Any] = {"ansible_become": False} if self.is_root else {}
+        # The system's own Python: apt's modules are for no other.
+        facts: dict[str, Any] = {"ansible_python_interpreter": "/usr/bin/python3"}
+        if self.is_root:
+            facts["ansible_become"] = False
         if self.is_local:
             return {"all": {"hosts": {"localhost": {"ansible_connection": "local", **facts}}}}
         facts["ansible_ssh_common_args"] = shlex.join(self.ssh_options())
