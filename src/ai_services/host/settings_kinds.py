@@ -62,9 +62,13 @@ class Kind:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._read)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def json_schema(self) -> dict[str, Any]:
+        """Return `schema`, with null where it may be left out."""
         found = self.schema()
         return {"anyOf": [found, {"type": "null"}]} if self.optional else found
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return self.json_schema()
 
 
 def shown(value: object) -> str:
