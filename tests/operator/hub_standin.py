@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/models":
             wanted = parse_qs(address.query).get("search", [""])[0].lower()
             self._json([{"id": name} for name in hub.repositories if wanted in name.lower()])
-        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)", path):
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", path):
             if repository := self._open(found[1], content=False):
                 self._json(_info(found[1], repository))
         elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
