@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import trustme
+from cryptography import x509
 from filelock import FileLock
 
 from host.lab.place import ACME, MACHINE, PLAYED
@@ -20,14 +21,20 @@ def certificate() -> str:
 
 def write_server(folder: Path) -> None:
     """Write server.pem (chain) and server.key, good for all played names, unless they are there."""
-    chain, key = folder / "server.pem", folder / "server.key"
-    ours = certificate()
-    if chain.exists() and key.exists() and (folder / "ca.pem").exists() and (folder / "ca.pem").read_text() == ours:
+    chain, key, authority = folder / "server.pem", folder / "server.key", folder / "ca.pem"
+    names, ours = {*PLAYED, ACME}, certificate()
+    if key.exists() and authority.exists() and authority.read_text() == ours and _names(chain) == names:
         return
-    issued = _authority().issue_cert(*PLAYED, ACME)
+    issued = _authority().issue_cert(*sorted(names))
     chain.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
     _private(key, issued.private_key_pem.bytes())
-    (folder / "ca.pem").write_text(ours)
+    authority.write_text(ours)
+
+
+def _names(chain: Path) -> set[str]:
+    certificate = x509.load_pem_x509_certificate(chain.read_bytes())
+    alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(alternatives.get_values_for_type(x509.DNSName))
 
 
 def _authority() -> trustme.CA:

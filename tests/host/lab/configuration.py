@@ -19,6 +19,7 @@ from host.lab.place import (
     GHCR,
     HUGGING_FACE,
     HUGGING_FACE_CDN,
+    OLLAMA_BLOBS,
     OLLAMA_REGISTRY,
     PLAYED,
     REPOSITORY_HOSTS,
@@ -66,8 +67,7 @@ def write(folder: Path, own_address: str, mirror: Mirror, known: Secrets) -> Non
     (folder / "registry-push.yml").write_text(_registry(PUSH_PORT, host="0.0.0.0"))
     (folder / "registry-ghcr.yml").write_text(_registry(GHCR_PORT, password_file="/lab/config/htpasswd"))
     (folder / "registry-open.yml").write_text(_registry(OPEN_PORT))
-    hashed = bcrypt.hashpw(known.ghcr_token.encode(), bcrypt.gensalt(rounds=5)).decode()
-    (folder / "htpasswd").write_text(f"{GITHUB_USER}:{hashed}\n")
+    _htpasswd(folder / "htpasswd", known)
     (folder / "pebble.json").write_text(json.dumps(_pebble()))
     (folder / "cloudflare.json").write_text(json.dumps(_cloudflare(known)))
 
@@ -108,18 +108,24 @@ ns IN A {own_address}
 
 
 def _nginx(mirror: Mirror) -> str:
-    def proxied(names: str, to: str) -> str:
+    def proxied(names: str, to: str, before: str = "") -> str:
         return f"""
     server {{
         listen 443 ssl;
         server_name {names};
+        {before}
         location / {{ proxy_pass {to}; }}
     }}"""
 
     fronts = "".join(
         (
             proxied(GHCR, f"http://127.0.0.1:{GHCR_PORT}"),
-            proxied(f"{OLLAMA_REGISTRY} {DOCKER_HUB}", f"http://127.0.0.1:{OPEN_PORT}"),
+            proxied(f"{DOCKER_HUB} {OLLAMA_BLOBS}", f"http://127.0.0.1:{OPEN_PORT}"),
+            proxied(
+                OLLAMA_REGISTRY,
+                f"http://127.0.0.1:{OPEN_PORT}",
+                f"location ~ /blobs/sha256: {{ return 307 https://{OLLAMA_BLOBS}$request_uri; }}",
+            ),
             proxied(f"{HUGGING_FACE} {HUGGING_FACE_CDN}", "http://127.0.0.1:8002"),
             proxied(CLOUDFLARE, "http://127.0.0.1:8001"),
             proxied(ACME, "https://127.0.0.1:14000"),
@@ -135,6 +141,7 @@ http {{
     access_log /var/log/nginx/access.log;
     include /etc/nginx/mime.types;
     sendfile on;
+    server_names_hash_bucket_size 128;
     ssl_certificate /lab/config/server.pem;
     ssl_certificate_key /lab/config/server.key;
     client_max_body_size 0;
@@ -188,6 +195,13 @@ def _registry(port: int, *, host: str = "127.0.0.1", password_file: str | None =
     if password_file:
         content["auth"] = {"htpasswd": {"realm": GHCR, "path": password_file}}
     return json.dumps(content)  # JSON is YAML
+
+
+def _htpasswd(path: Path, known: Secrets) -> None:
+    token = known.ghcr_token.encode()
+    if path.exists() and bcrypt.checkpw(token, path.read_text().strip().partition(":")[2].encode()):
+        return  # a fresh salt would look like a change
+    path.write_text(f"{GITHUB_USER}:{bcrypt.hashpw(token, bcrypt.gensalt(rounds=5)).decode()}\n")
 
 
 def _pebble() -> dict[str, object]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ipaddress
 import shutil
 import time
+from pathlib import Path
+
+from filelock import FileLock
 
 from host.lab import authority, base_images, configuration, engine, mirror
-from host.lab.place import CACHE, GHCR, INTERNET, INTERNET_NUMBER, REPOSITORY, Lab, LabError, address, remark
+from host.lab.place import CACHE, INTERNET, INTERNET_NUMBER, MACHINE, REPOSITORY, Lab, LabError, address, remark
 
 IMAGE = "ailab-internet"
 SUITE = "trixie"
@@ -49,25 +52,37 @@ def ensure(lab: Lab) -> None:
         LabError: an image could not be made, or a service in it does not come up.
     """
     engine.ensure()
+    MACHINE.mkdir(parents=True, exist_ok=True)
+    with FileLock(MACHINE / f"{lab.name}.lock"):
+        _ensure(lab)
+
+
+def _ensure(lab: Lab) -> None:
     network = network_of(lab)
     own = address(network, INTERNET_NUMBER)
     lab.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lab.folder.chmod(0o700)
     known = configuration.Secrets.of(lab.secrets)
     folder = lab.folder / "internet"
+    folder.mkdir(exist_ok=True)
+    before = _content(folder)
     configuration.write(folder, own, mirror.this_machines(), known)
     authority.write_server(folder)
+    changed = _content(folder) != before
     for part in ("www", "models"):
         (lab.folder / part).mkdir(exist_ok=True)
     lab.resolv_conf.write_text(f"nameserver {own}\n")
     _models(lab)
     container = lab.container(INTERNET)
+    _image()
     found = engine.inspect("container", container)
-    if found is not None and not found["State"]["Running"]:
+    image = engine.inspect("image", IMAGE) or {}
+    if found is not None and (not found["State"]["Running"] or found["Image"] != image["Id"]):
         engine.call("rm", "-f", container)
         found = None
+    elif found is not None and changed:
+        engine.call("restart", container)
     if found is None:
-        _image()
         engine.call(
             "run", "--detach", "--name", container, "--hostname", INTERNET, "--network", lab.network, "--ip", own,
             *MACHINE_OPTIONS, "-v", f"{REGISTRY_VOLUME}:/var/lib/lab/registry",
@@ -85,6 +100,10 @@ def push_port(lab: Lab) -> int:
     """The port of 127.0.0.1 at which this machine pushes into the lab's registry."""
     shown = engine.call("port", lab.container(INTERNET), str(configuration.PUSH_PORT)).stdout
     return int(shown.split()[0].rsplit(":", 1)[1])
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def _image() -> None:
@@ -152,4 +171,4 @@ def remove(lab: Lab, *, caches: bool) -> None:
     remark(f"lab {lab.name} is gone")
 
 
-__all__ = ["GHCR", "MACHINE_OPTIONS", "ensure", "network_of", "push_port", "remove"]
+__all__ = ["MACHINE_OPTIONS", "ensure", "network_of", "push_port", "remove"]

@@ -23,12 +23,23 @@ FIRST_HOST_NUMBER = 10
 GHCR = "ghcr.io"
 DOCKER_HUB = "registry-1.docker.io"
 OLLAMA_REGISTRY = "registry.ollama.ai"
+# where that registry sends for the blobs themselves; the client insists on being sent elsewhere
+OLLAMA_BLOBS = "dd20bb891979d25aebc8bec07b2b3bbc.r2.cloudflarestorage.com"
 HUGGING_FACE = "huggingface.co"
 HUGGING_FACE_CDN = "cdn-lfs.huggingface.co"
 CLOUDFLARE = "api.cloudflare.com"
 ACME = f"acme.{DOMAIN}"
 REPOSITORY_HOSTS = ("download.docker.com", "developer.download.nvidia.com", "nvidia.github.io")
-PLAYED = (GHCR, DOCKER_HUB, OLLAMA_REGISTRY, HUGGING_FACE, HUGGING_FACE_CDN, CLOUDFLARE, *REPOSITORY_HOSTS)
+PLAYED = (
+    GHCR,
+    DOCKER_HUB,
+    OLLAMA_REGISTRY,
+    OLLAMA_BLOBS,
+    HUGGING_FACE,
+    HUGGING_FACE_CDN,
+    CLOUDFLARE,
+    *REPOSITORY_HOSTS,
+)
 
 
 class LabError(RuntimeError):
