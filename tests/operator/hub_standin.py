@@ -110,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", path):
             if repository := self._open(found[1], content=False):
                 self._json(_info(found[1], repository))
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/[^/]+", path):
+            if repository := self._open(found[1], content=False):
+                self._json(_tree(_info(found[1], repository)["siblings"]))
         elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._resolve(found[1], found[3], head)
         elif found := re.fullmatch(r"/cdn/([^/]+/[^/]+)/(.+)", path):
@@ -222,3 +225,14 @@ def _info(name: str, repository: Repository) -> dict[str, Any]:
         "tags": repository.tags,
         "siblings": siblings,
     }
+
+
+def _tree(siblings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same files as the hub lists a folder."""
+    entries = []
+    for file in siblings:
+        entry = {"type": "file", "path": file["rfilename"], "size": file["size"], "oid": file["blobId"]}
+        if large := file.get("lfs"):
+            entry["lfs"] = {"oid": large["sha256"], "size": large["size"], "pointerSize": large["pointerSize"]}
+        entries.append(entry)
+    return entries
