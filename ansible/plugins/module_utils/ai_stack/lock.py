@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -95,6 +96,21 @@ class Lock:
         os.utime(self._about)
         return True
 
+    @contextlib.contextmanager
+    def held_now(self, token: str) -> Iterator[None]:
+        """Hold the lock for the block, whether `token` holds it for a whole run already or nobody does.
+
+        Raises:
+            LockedError: another token holds it.
+        """
+        if self.refresh(token):
+            yield
+            return
+        with self._opened() as descriptor:
+            if not _take(descriptor):
+                raise LockedError(self._read())
+            yield
+
     def release(self, token: str) -> bool:
         """Free the lock that `token` holds. Returns whether there was one; another's is left alone."""
         holder = self.holder()
@@ -108,7 +124,7 @@ class Lock:
         return True
 
     @contextlib.contextmanager
-    def _opened(self) -> Any:
+    def _opened(self) -> Iterator[int]:
         descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor

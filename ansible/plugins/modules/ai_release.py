@@ -1,0 +1,188 @@
+#!/usr/bin/python
+"""Releases of the stack: written, made to serve, gone back from; one run at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.ai_stack.activate import ActivationError, activate
+from ansible.module_utils.ai_stack.compose import Compose, ComposeError
+from ansible.module_utils.ai_stack.engine import Engine, EngineError
+from ansible.module_utils.ai_stack.journal import Journal
+from ansible.module_utils.ai_stack.lock import Lock, LockedError
+from ansible.module_utils.ai_stack.releases import Plan, ReleaseError, Store, plan
+from ansible.module_utils.ai_stack.remove import RemovalError, foretell, remove
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: ai_release
+short_description: Releases of the stack in /opt/ai
+description:
+  - C(staged) writes C(releases/<id>) out of rendered files; the id is their content's, so the same files are the same
+    release. Nothing that serves changes.
+  - C(active) starts a release, waits until every service works, and only then points C(current) at it. If it does not
+    work, the release that served before is brought back, and the task fails with the reason.
+  - C(locked) and C(unlocked) keep a second run out for the whole of this one. Every step is journalled before and after.
+options:
+  state:
+    description: What to do.
+    type: str
+    choices: [locked, unlocked, staged, active, removed]
+    required: true
+  root: {description: Directory of the installation., type: path, default: /opt/ai}
+  files: {description: "C(staged): content of each file of the release.", type: dict, default: {}}
+  config:
+    description: >-
+      C(staged): for each group the files that containers mount. C(@@config/<group>@@) in C(files) becomes the path.
+    type: dict
+    default: {}
+  about: {description: "C(staged): what release.json says beside id, time and checksums.", type: dict, default: {}}
+  release: {description: "C(active): id of the release.", type: str}
+  timeout_s: {description: "C(active): how long services may take to become healthy.", type: int, default: 900}
+  keep: {description: "C(active): how many releases stay on the disk.", type: int, default: 5}
+  why: {description: "C(locked): what a second run is told.", type: str, default: deploy}
+  lease_s: {description: "C(locked): a run that shows no sign of life for so long has lost the lock.", type: int,
+            default: 900}
+  keep_data: {description: "C(removed): leave keys, journal and volumes.", type: bool, default: true}
+  volumes: {description: "C(removed): volumes to remove unless data is kept.", type: list, elements: str, default: []}
+  run: {description: "Who is at work: token, user, host, pid. The action plugin fills it in.", type: dict, default: {}}
+  broken: {description: "C(locked): token of a run known to be dead, whose lock is taken. The action plugin fills it in.",
+           type: str, default: ""}
+"""
+RETURN = r"""
+release: {description: Id of the release., type: str, returned: staged and active}
+done: {description: "C(active): what was done, in words.", type: list, elements: str, returned: active}
+holder: {description: Who holds the lock., type: dict, returned: when it is held by another}
+"""
+
+
+def main() -> None:
+    """Do what the state says, as one of at most one run."""
+    mapping = {"type": "dict", "default": {}}
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["locked", "unlocked", "staged", "active", "removed"], "required": True},
+            "root": {"type": "path", "default": "/opt/ai"},
+            "files": mapping,
+            "config": mapping,
+            "about": mapping,
+            "release": {"type": "str"},
+            "timeout_s": {"type": "int", "default": 900},
+            "keep": {"type": "int", "default": 5},
+            "why": {"type": "str", "default": "deploy"},
+            "lease_s": {"type": "int", "default": 900},
+            "keep_data": {"type": "bool", "default": True},
+            "volumes": {"type": "list", "elements": "str", "default": []},
+            "run": {"type": "dict", "default": {}},
+            "broken": {"type": "str", "default": "", "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    states = {"locked": _locked, "unlocked": _unlocked, "staged": _staged, "active": _active, "removed": _removed}
+    try:
+        states[module.params["state"]](module, Path(module.params["root"]))
+    except LockedError as error:
+        module.fail_json(msg=str(error), holder=error.holder)
+    except (ReleaseError, ActivationError, RemovalError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}. Nothing that serves was changed.")
+
+
+def _locked(module: AnsibleModule, root: Path) -> None:
+    ask = module.params
+    if not module.check_mode:
+        lock = Lock(root)
+        if ask["broken"]:
+            lock.release(ask["broken"])
+        lock.acquire(_token(module), {key: ask["run"].get(key) for key in ("user", "host", "pid")}, ask["why"], ask["lease_s"])
+    # Taking the lock is no change of the host.
+    module.exit_json(changed=False)
+
+
+def _unlocked(module: AnsibleModule, root: Path) -> None:
+    if not module.check_mode and root.is_dir():
+        Lock(root).release(_token(module))
+    module.exit_json(changed=False)
+
+
+def _staged(module: AnsibleModule, root: Path) -> None:
+    ask = module.params
+    wanted = plan(root, ask["files"], ask["config"])
+    store = Store(root)
+    changed = not (store.has(wanted) and store.is_intact(wanted))
+    diff = _diff(store, wanted)
+    if changed and not module.check_mode:
+        with Lock(root).held_now(_token(module)), _journal(module, root).step("stage", wanted.id):
+            store.stage(wanted, ask["about"])
+    module.exit_json(changed=changed, release=wanted.id, diff=diff)
+
+
+def _active(module: AnsibleModule, root: Path) -> None:
+    ask = module.params
+    store, release = Store(root), str(ask["release"])
+    engine = Engine()
+    if module.check_mode:
+        todo = _foretold(store, release, engine)
+        module.exit_json(changed=bool(todo), release=release, done=todo, diff=_words(todo))
+    with Lock(root).held_now(_token(module)):
+        done = activate(root, release, _journal(module, root), engine, ask["timeout_s"])
+        gone = store.prune(ask["keep"])
+    done += [f"release {name} was removed from the disk" for name in gone]
+    module.exit_json(changed=bool(done), release=release, done=done, diff=_words(done))
+
+
+def _removed(module: AnsibleModule, root: Path) -> None:
+    volumes, keep_data = list(module.params["volumes"]), bool(module.params["keep_data"])
+    engine = Engine()
+    if module.check_mode or not root.is_dir():
+        done = foretell(root, engine, volumes, keep_data=keep_data)
+    else:
+        with Lock(root).held_now(_token(module)):
+            done = remove(root, engine, _journal(module, root), volumes, keep_data=keep_data)
+        for name in ("lock", "lock.json"):
+            (root / name).unlink(missing_ok=True)
+    module.exit_json(changed=bool(done), done=done, diff={"before": _words(done)["after"], "after": ""})
+
+
+def _foretold(store: Store, release: str, engine: Engine) -> list[str]:
+    if not store.path(release).is_dir():
+        return [f"release {release} serves"]
+    try:
+        todo = Compose(store.root, store.path(release), engine).differences()
+    except (ComposeError, EngineError) as error:
+        return [f"release {release} serves ({error})"]
+    return todo + ([] if store.current == release else [f"release {release} serves"])
+
+
+def _diff(store: Store, wanted: Plan) -> list[dict[str, str]]:
+    """Between what serves and what was rendered, file by file."""
+    current = store.current
+    before = store.path(current) if current else None
+    diffs = []
+    for name, content in wanted.files.items():
+        old = (before / name).read_text() if before and (before / name).is_file() else ""
+        if old != content:
+            diffs.append({"before_header": f"{current}/{name}", "after_header": f"{wanted.id}/{name}", "before": old, "after": content})
+    for group, files in wanted.config.items():
+        if not (store.root / "config" / group).is_dir():
+            diffs += [{"before": "", "after": content, "after_header": f"{group}/{name}"} for name, content in files.items()]
+    return diffs
+
+
+def _words(lines: list[str]) -> dict[str, str]:
+    return {"before": "", "after": "".join(f"{line}\n" for line in lines)}
+
+
+def _token(module: AnsibleModule) -> str:
+    return str(module.params["run"].get("token") or "nobody")
+
+
+def _journal(module: AnsibleModule, root: Path) -> Journal:
+    run: dict[str, Any] = module.params["run"]
+    return Journal(root / "journal.jsonl", f"{run.get('user', 'somebody')}@{run.get('host', 'unknown')}")
+
+
+if __name__ == "__main__":
+    main()
