@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from host.plan_facts import facts_with, settings
 
 from ai_services.host import gpu_table
 from ai_services.host.plan import make_plan
+from host.plan_facts import facts_with, settings
 
 CARDS = gpu_table.cards()
 

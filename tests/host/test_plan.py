@@ -1,4 +1,4 @@
-"""B.4, S0.3, S0.12: before anything is installed the plan says what will be, or refuses with the nearest that can be."""
+"""B.4, S0.3, S0.12: before anything is installed the plan says what will be, or refuses and names the nearest."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import datetime
 from typing import Any
 
 import pytest
-from host.plan_facts import card, facts, facts_with, loaded, settings
 
 from ai_services.host.plan import make_plan
 from ai_services.host.plan_types import Plan
+from host.plan_facts import card, facts, facts_with, loaded, settings
 
 M4000, P4, P100, V100, T4, RTX5090, A100 = "13f1", "1bb3", "15f8", "1db4", "1eb8", "2b85", "20b5"
 UBUNTU = {"id": "ubuntu", "version_id": "24.04", "name": "Ubuntu 24.04 LTS"}
@@ -59,7 +59,7 @@ def test_a_host_without_gpu_gets_a_stack_on_the_cpu() -> None:
 # One row per refusal: what bends the good host, what is refused, and a word of the way out.
 REFUSALS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("no_gpu", facts(), {"ai_accelerator": "nvidia"}, "class 03", "ai_accelerator=cpu"),
-    ("no_gpu", facts(pci=[card(T4, driver="vfio-pci")]), {"ai_accelerator": "nvidia"}, "vfio-pci", "ai_accelerator=cpu"),
+    ("no_gpu", facts(pci=[card(T4, driver="vfio-pci")]), {"ai_accelerator": "nvidia"}, "vfio", "ai_accelerator=cpu"),
     ("mixed_modules", facts_with(P4, RTX5090), {}, "proprietary", "vfio-pci"),
     ("branch_too_new", facts_with(P4), {"ai_driver_branch": "590"}, "580", "ai_driver_branch=580"),
     ("branch_too_old", facts_with(T4), {"ai_driver_branch": "535"}, "550", "ai_driver_branch=580"),
