@@ -91,6 +91,13 @@ class TestLocks:
         (found,) = locks.findings(checkout)
         assert "typer is 0.2 in local.txt and 0.4 in dev.txt" in found
 
+    def test_the_set_that_deploys_is_compared_too(self, checkout: Path) -> None:
+        (checkout / "requirements" / "deploy.in").write_text("-r local.in\nansible\n")
+        pins = f"typer==0.2 \\\n    {HASH}\nansible==12.0 \\\n    {HASH}\n"
+        (checkout / "requirements" / "deploy.txt").write_text(pins)
+        (found,) = locks.findings(checkout)
+        assert "ansible is 12.0 in deploy.txt and missing in dev.txt" in found
+
 
 class TestHygiene:
     def test_a_clean_tree_passes(self, checkout: Path) -> None:

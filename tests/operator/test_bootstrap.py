@@ -279,6 +279,32 @@ def test_a_platform_without_wheels_is_told(tmp_path: Path) -> None:
     assert "glibc" in hint
 
 
+@pytest.mark.parametrize("there", ["local", "deploy", "dev"])
+@pytest.mark.parametrize(
+    ("verb", "needs"),
+    [("up", "local"), ("deploy", "deploy"), ("destroy", "deploy"), ("doctor", "deploy"), ("test", "dev")],
+)
+def test_each_verb_has_its_packages_and_no_verb_installs_too_many(
+    checkout: Path, there: str, verb: str, needs: str
+) -> None:
+    """A larger set serves the verbs of a smaller one; only what is missing sets something up."""
+    order = ["local", "deploy", "dev"]
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    program(checkout / ".venv" / "bin", "python", "echo straight on: $@")
+    projects = ["pyproject.toml", *sorted(str(p.relative_to(checkout)) for p in checkout.glob("libs/*/pyproject.toml"))]
+    projects += sorted(str(p.relative_to(checkout)) for p in checkout.glob("images/*/pyproject.toml"))
+    locks = [f"requirements/{name}.txt" for name in ("bootstrap", *order)]
+    content = b"".join((checkout / name).read_bytes() for name in (*locks, *projects))
+    number = subprocess.run(["cksum"], input=content, capture_output=True, check=True).stdout.decode().strip()
+    (checkout / ".venv" / f"ai-{there}.stamp").write_text(f"{checkout}\n{number}\n")
+    # With this Python named, a setup ends at once.
+    done = call(checkout, verb, environment=no_index(AI_PYTHON="/nonexistent/python"))
+    enough = order.index(there) >= order.index(needs)
+    assert (done.returncode == 0) is enough, done.stderr
+    assert (f"straight on: -m ai_services.cli {verb}" in done.stdout) is enough
+    assert ("AI_PYTHON names /nonexistent/python" in done.stderr) is not enough
+
+
 class TestCertificates:
     """A proxy re-signs TLS with an authority of its own: every tool has to trust what the machine trusts."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ai_services.checks import commands, hygiene, locks, tree
+from ai_services.checks import commands, host, hygiene, locks, tree
 from ai_services.checks.outcome import Outcome
 
 Check = Callable[[Path], Outcome]
@@ -88,9 +88,16 @@ STATIC = (
     Phase("shell", "shellcheck over every shell script", _shell, cost=2),
     Phase("yaml", "yamllint", _yaml),
     Phase("locks", "requirements/*.txt hold what *.in and pyproject.toml ask for, hashed", _locks),
+    Phase("roles", "ansible-lint, production profile", host.ansible_lint, cost=9),
+    Phase("playbooks", "ansible-playbook --syntax-check, as a run would read them", host.ansible_syntax, cost=3),
+    Phase("images", "hadolint over every Dockerfile", host.dockerfiles),
+    Phase("workflows", "actionlint", host.workflows),
+    Phase(
+        "documents", "pages, schema, example and role READMEs are what the settings make of them", host.made_documents
+    ),
     Phase("hygiene", "addresses, heavy files, left-overs, dead links", _hygiene),
 )
 
 # The tests of single parts, then those that need the whole stack with its models.
-UNIT_MARKS = "not stack and not bench"
-STACK_MARKS = "stack and not bench"
+UNIT_MARKS = "not stack and not bench and not host"
+STACK_MARKS = "stack and not bench and not host"

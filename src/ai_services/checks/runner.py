@@ -14,6 +14,9 @@ from ai_services.checks.phases import STACK_MARKS, STATIC, UNIT_MARKS, Check
 from ai_services.checks.report import Report
 
 FAST_REASON = "--fast leaves out what starts the whole stack"
+HOST_REASON = (
+    "whole machines in Docker take half an hour: .ci/run has them, or .venv/bin/python -m pytest -m host tests/host"
+)
 
 
 def run(argv_extra: Sequence[str], fast: bool = False, json: bool = False) -> int:
@@ -33,6 +36,8 @@ def run(argv_extra: Sequence[str], fast: bool = False, json: bool = False) -> in
             report.ended("stack tests", Outcome(skips=[Skip("stack tests", FAST_REASON)]))
         else:
             _tests("stack tests", top, STACK_MARKS, argv_extra, report)
+        if not argv_extra:
+            report.ended("host tests", Outcome(skips=[Skip("host tests", HOST_REASON)]))
     except KeyboardInterrupt:
         report.interrupted()
         return exits.INTERRUPTED

@@ -106,7 +106,8 @@ def page() -> str:
         f"<!-- {_MADE} -->",
         "",
         "Every setting has one name, the same in `ai.yml`, on the command line (`--set NAME=VALUE`), in the "
-        f"environment (`TF_VAR_ai_domain` or `AI_DOMAIN`) and as Ansible's extra variable. There are {len(variables())}; "
+        "environment (`TF_VAR_ai_domain` or `AI_DOMAIN`) and as Ansible's extra variable. "
+        f"There are {len(variables())}; "
         "a first host needs three. [Deploying a host](host.md) says how they are given; "
         "[ai.example.yml](../bootstrap/ai/ai.example.yml) has them all, commented out.",
         "",
@@ -167,7 +168,7 @@ def role_page(name: str, specs: dict[str, Any]) -> str:
         parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     parts += [
         "",
-        "What all roles have in common: [Roles](../README.md). Settings: [docs/settings.md](../../../docs/settings.md).",
+        "What all roles have in common: [Roles](../README.md). Settings: [Settings](../../../docs/settings.md).",
     ]
     return "\n".join(parts) + "\n"
 
