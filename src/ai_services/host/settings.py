@@ -198,6 +198,14 @@ class HostSettings(BaseModel):
         _GPU, "docker",
     )  # fmt: skip
 
+    ai_repository_fingerprints: Annotated[
+        list[str], Several(Text("a key's fingerprint of 40 hex digits", r"[0-9A-Fa-f]{40}", "9DC8…D88"))
+    ] = setting(
+        [],
+        "Keys that may sign package repositories besides Docker's and NVIDIA's own: those of a mirror that signs anew.",
+        _GPU, "base",
+    )  # fmt: skip
+
     ai_whisper_model: Annotated[str, Speech] = setting(
         "large-v3-turbo", "Speech model: a name that faster-whisper knows, or a Hugging Face id.", _MODELS, "ai_stack"
     )
