@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import shutil
 import time
@@ -24,6 +25,7 @@ MACHINE_OPTIONS = (
 )  # fmt: skip
 # what all labs share: pushed images and models. Content-addressed, so that many may write
 REGISTRY_VOLUME = "ailab-registry"
+REPOSITORIES, KEYS = MACHINE / "www", MACHINE / "keys"
 
 
 def network_of(lab: Lab) -> ipaddress.IPv4Network:
@@ -69,8 +71,8 @@ def _ensure(lab: Lab) -> None:
     configuration.write(folder, own, mirror.this_machines(), known)
     authority.write_server(folder)
     changed = _content(folder) != before
-    for part in ("www", "models"):
-        (lab.folder / part).mkdir(exist_ok=True)
+    for path in (lab.folder / "models", REPOSITORIES, KEYS):
+        path.mkdir(parents=True, exist_ok=True)
     lab.resolv_conf.write_text(f"nameserver {own}\n")
     _models(lab)
     container = lab.container(INTERNET)
@@ -88,11 +90,13 @@ def _ensure(lab: Lab) -> None:
             *MACHINE_OPTIONS, "-v", f"{REGISTRY_VOLUME}:/var/lib/lab/registry",
             "-v", f"{lab.container('debian')}:/var/lib/lab/debian",
             "-v", f"{folder}:/lab/config:ro", "-v", f"{REPOSITORY / 'tests'}:/lab/tests:ro",
-            "-v", f"{lab.folder / 'www'}:/lab/www:ro", "-v", f"{lab.folder / 'models'}:/lab/models:ro",
+            "-v", f"{REPOSITORIES}:/lab/www", "-v", f"{KEYS}:/lab/keys",
+            "-v", f"{lab.folder / 'models'}:/lab/models:ro",
             "-p", f"127.0.0.1::{configuration.PUSH_PORT}",
             "--restart", "always", IMAGE,
         )  # fmt: skip
     _wait(lab, container)
+    _repositories(lab, container)
     _write_trusted(lab, container)
 
 
@@ -147,6 +151,28 @@ def _wait(lab: Lab, container: str) -> None:
             failed = engine.run_in(container, ["systemctl", "--failed", "--no-legend"], check=False)
             raise LabError(f"{container} does not answer ({own.strip()}): {done.stderr[-600:]}\n{failed}")
         time.sleep(0.3)
+
+
+def _repositories(lab: Lab, container: str) -> None:
+    """The apt repositories, made inside the container (its tools, not this machine's) when what makes them changed."""
+    makers = [path for path in sorted(Path(__file__).parent.glob("**/*")) if _makes_packages(path)]
+    content = hashlib.sha256(b"\0".join(path.read_bytes() for path in makers)).hexdigest()
+    stamp, fingerprint = REPOSITORIES / "content", REPOSITORIES / "fingerprint"
+    with FileLock(MACHINE / "www.lock"):
+        if not (stamp.exists() and stamp.read_text() == content and fingerprint.exists()):
+            remark("making the package repositories of Docker and NVIDIA")
+            engine.run_in(
+                container,
+                ["env", "PYTHONPATH=/lab/tests", "PYTHONDONTWRITEBYTECODE=1", "python3", "-m", "host.lab.repositories",
+                 "--mirror", mirror.this_machines().main, "--out", "/lab/www", "--keys", "/lab/keys"],
+            )  # fmt: skip
+            stamp.write_text(content)
+    (lab.folder / "repository_fingerprint").write_text(fingerprint.read_text())
+
+
+def _makes_packages(path: Path) -> bool:
+    makers = ("repositories.py", "docker_packages.py", "nvidia_packages.py")
+    return path.is_file() and (path.name in makers or path.parent.name == "nvidia")
 
 
 def _write_trusted(lab: Lab, container: str) -> None:
