@@ -30,6 +30,11 @@ def enter(lab: Lab, command: Sequence[str]) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", bind, "lab", *command]
 
 
+def _check(_: argparse.Namespace, __: Lab) -> int:
+    engine.possible()
+    return 0
+
+
 def _up(_: argparse.Namespace, lab: Lab) -> int:
     internet.ensure(lab)
     print(f"lab {lab.name}: {internet.network_of(lab)}, files in {lab.folder}")
@@ -116,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(command=command)
         return made
 
+    add("check", _check, "whether a lab can be had on this machine; if not, says why and ends with 1")
     add("up", _up, "network and internet")
     images = add("images", _images, "only make the images of hosts; prints their names")
     images.add_argument("suites", nargs="*", metavar="SUITE")

@@ -37,6 +37,8 @@ class Secrets:
 
     ghcr_token: str
     cloudflare_token: str
+    cloudflare_token_blind: str  # good, but for no zone
+    cloudflare_token_reader: str  # sees the zone and may not change it
     tsig: str  # base64
 
     @classmethod
@@ -46,6 +48,8 @@ class Secrets:
         made = {
             "ghcr_token": "ghp_" + secrets.token_hex(18),
             "cloudflare_token": secrets.token_urlsafe(30),
+            "cloudflare_token_blind": secrets.token_urlsafe(30),
+            "cloudflare_token_reader": secrets.token_urlsafe(30),
             "tsig": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         for name, value in made.items():
@@ -226,6 +230,10 @@ def _cloudflare(known: Secrets) -> dict[str, object]:
         "port": 8001,
         "zones": {DOMAIN: ZONE_ID},
         "token": known.cloudflare_token,
+        "tokens": [
+            {"token": known.cloudflare_token_blind, "zones": [], "edit": True},
+            {"token": known.cloudflare_token_reader, "zones": [DOMAIN], "edit": False},
+        ],
         "dns_server": "127.0.0.1",
         "tsig": {"name": "lab", "algorithm": "hmac-sha256", "secret": known.tsig},
     }

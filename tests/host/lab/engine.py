@@ -67,6 +67,21 @@ def answers() -> bool:
     return call("version", "--format", "{{.Server.Version}}", check=False).returncode == 0
 
 
+def possible() -> None:
+    """Look whether this machine can have a lab at all.
+
+    Raises:
+        LabError: something is missing; the message names all of it, and the packages that bring it.
+    """
+    missing = [] if os.geteuid() == 0 else ["root"]
+    missing += [tool for tool in ("dockerd", "debootstrap", "unshare", "ssh") if shutil.which(tool) is None]
+    if missing:
+        raise LabError(
+            f"no lab on this machine: {', '.join(missing)} missing. On Debian: "
+            "apt-get install docker.io debootstrap util-linux openssh-client, and be root"
+        )
+
+
 def ensure() -> None:
     """Have a Docker daemon: the one that runs, or one of our own, remembered so that `stop` ends only that.
 
