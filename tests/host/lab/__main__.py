@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from host.lab import base_images, engine, hosts, internet, stock, stores
+from host.lab import base_images, deployment, engine, hosts, internet, stock, stores
 from host.lab.mirror import SUITES
-from host.lab.place import Lab, LabError
+from host.lab.place import REPOSITORY, Lab, LabError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,12 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
-
-
-def enter(lab: Lab, command: Sequence[str]) -> list[str]:
-    """`command`, wrapped so that it runs on this machine with the lab's names."""
-    bind = f'mount --bind {shlex.quote(str(lab.resolv_conf))} /etc/resolv.conf && exec "$@"'
-    return ["unshare", "--mount", "sh", "-c", bind, "lab", *command]
 
 
 def _check(_: argparse.Namespace, __: Lab) -> int:
@@ -89,8 +82,18 @@ def _exec(chosen: argparse.Namespace, lab: Lab) -> int:
     command = chosen.words[1:] if chosen.words[:1] == ["--"] else chosen.words
     if not command:
         raise LabError("exec needs a command: host.lab exec -- getent hosts acme.lab.test")
-    whole = enter(lab, command)
+    whole = lab.inside(command)
     os.execvp(whole[0], whole)
+
+
+def _deploy(chosen: argparse.Namespace, lab: Lab) -> int:
+    internet.ensure(lab)
+    operator = deployment.Operator(lab, chosen.name, lab.folder / "operators" / chosen.name)
+    operator.prepare()
+    words = chosen.words[1:] if chosen.words[:1] == ["--"] else chosen.words
+    whole = lab.inside(["./ai", "deploy", *operator.target(), "--config", str(operator.config), *words])
+    os.chdir(REPOSITORY)
+    os.execvpe(whole[0], whole, {**os.environ, "AI_HOME": str(operator.home)})
 
 
 def _ssh(chosen: argparse.Namespace, lab: Lab) -> int:
@@ -139,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     add("reboot", _reboot, "reboot a host from inside, and wait").add_argument("name")
     inside = add("exec", _exec, "run a command on this machine with the lab's DNS: exec -- COMMAND")
     inside.add_argument("words", nargs=argparse.REMAINDER)
+    deploy = add("deploy", _deploy, "`./ai deploy` to a host with the lab's settings: deploy NAME -- --check")
+    deploy.add_argument("name")
+    deploy.add_argument("words", nargs=argparse.REMAINDER)
     shell = add("ssh", _ssh, "ssh to a host: ssh NAME [COMMAND]")
     shell.add_argument("name")
     shell.add_argument("words", nargs=argparse.REMAINDER)

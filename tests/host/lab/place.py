@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +88,11 @@ class Lab:
     def fqdn(self, host: str) -> str:
         """The name under which a host answers in this lab."""
         return f"{host}.{DOMAIN}"
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """`command`, wrapped so that it runs on this machine with the lab's names."""
+        bind = f'mount --bind {shlex.quote(str(self.resolv_conf))} /etc/resolv.conf && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", bind, "lab", *command]
 
     # files in `folder` ------------------------------------------------------------------------------------------
 
