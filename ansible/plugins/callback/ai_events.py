@@ -96,9 +96,21 @@ class CallbackModule(CallbackBase):
             return
         for entry in content.get("results", [content]):
             if entry.get("changed") and entry.get("diff"):
-                text = self._get_diff(entry["diff"])
+                text = self._difference(entry["diff"])
                 if text.strip():
                     self._write("diff", **self._where(result.task), text=text)
+
+    def _difference(self, diff: Any) -> str:
+        """Return a diff as text: files as Ansible shows them, attributes as "path: state absent -> directory"."""
+        lines = []
+        for part in diff if isinstance(diff, list) else [diff]:
+            before, after = part.get("before"), part.get("after")
+            if isinstance(before, dict) and isinstance(after, dict):
+                said = [f"{key} {before.get(key)} -> {new}" for key, new in after.items() if before.get(key) != new]
+                lines.append(f"{after.get('path', '')}: {', '.join(said)}")
+            else:
+                lines.append(self._get_diff(part).rstrip())
+        return "\n".join(filter(None, lines))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Tell the counts."""

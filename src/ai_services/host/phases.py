@@ -149,6 +149,9 @@ class Story:
             hidden = "It failed; what it said is not shown, because it handles a secret." if event["hidden"] else ""
             failure = Failure(phase.title, event["task"], hidden or event["message"], event["status"] == "unreachable")
             self.told.failures.append(failure)
+        if phase.name == "Preflight" and self.told.plan and not self.told.failures:
+            self._finish_phase()
+            self._show_plan()
 
     def _on_diff(self, event: dict[str, Any]) -> None:
         self.told.diffs += 1
@@ -157,16 +160,15 @@ class Story:
 
     def _on_plan(self, event: dict[str, Any]) -> None:
         self.told.plan = {key: event.get(key, []) for key in ("plan", "warnings", "refusals")}
-        self._finish_phase()
-        if event.get("plan"):
-            self._say()
-            self._say("The plan:")
-            for sentence in event["plan"]:
+
+    def _show_plan(self) -> None:
+        if sentences := self.told.plan.get("plan"):
+            self._say("\nThe plan:")
+            for sentence in sentences:
                 self._say(f"  • {sentence}")
-        for warning in event.get("warnings", []):
-            self._screen.warn(warning if isinstance(warning, str) else str(warning.get("what", warning)))
-        if event.get("plan"):
-            self._say()
+        for warning in self.told.plan.get("warnings", []):
+            self._screen.warn(" ".join(filter(None, (warning["what"], warning["why"]))))
+        self._say()
 
     def _on_verified(self, event: dict[str, Any]) -> None:
         self.told.verified = list(event.get("checks", []))
