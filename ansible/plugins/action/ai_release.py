@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):
-    """`ai_release:`; adds `run`, and `broken` where the holder of the lock was a process of this machine that is gone."""
+    """`ai_release:`; adds `run`, and `broken` where the lock's holder was a process of this machine that is gone."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
 
 
 def _who() -> dict[str, Any]:
-    """This run of Ansible: its tasks run in forks of the one process that it is."""
+    """Name the run of Ansible that is at work: its tasks run in forks of the one process that it is."""
     pid = os.getppid()
     host = socket.gethostname()
     token = hashlib.sha256(f"{host}:{pid}:{_started(pid)}:{_boot()}".encode()).hexdigest()[:24]

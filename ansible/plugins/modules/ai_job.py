@@ -40,7 +40,9 @@ def main() -> None:
     try:
         result = json.loads(path.read_text())
     except FileNotFoundError:
-        module.fail_json(msg=f"The job behind {path} is gone: was this host restarted? Run again, it goes on from there.")
+        module.fail_json(
+            msg=f"The job behind {path} is gone: was this host restarted? Run again, it goes on from there."
+        )
     except ValueError:
         result = {}  # caught while it was being written
     # Ansible's wrapper says that it has started; the module's own result, which takes its place, does not.

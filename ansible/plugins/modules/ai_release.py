@@ -23,7 +23,7 @@ description:
     release. Nothing that serves changes.
   - C(active) starts a release, waits until every service works, and only then points C(current) at it. If it does not
     work, the release that served before is brought back, and the task fails with the reason.
-  - C(locked) and C(unlocked) keep a second run out for the whole of this one. Every step is journalled before and after.
+  - C(locked) and C(unlocked) keep a second run out for the whole of this one. Steps are journalled before and after.
 options:
   state:
     description: What to do.
@@ -47,7 +47,7 @@ options:
   keep_data: {description: "C(removed): leave keys, journal and volumes.", type: bool, default: true}
   volumes: {description: "C(removed): volumes to remove unless data is kept.", type: list, elements: str, default: []}
   run: {description: "Who is at work: token, user, host, pid. The action plugin fills it in.", type: dict, default: {}}
-  broken: {description: "C(locked): token of a run known to be dead, whose lock is taken. The action plugin fills it in.",
+  broken: {description: "C(locked): token of a run known to be dead, whose lock is taken. Filled in like C(run).",
            type: str, default: ""}
 """
 RETURN = r"""
@@ -62,7 +62,11 @@ def main() -> None:
     mapping = {"type": "dict", "default": {}}
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["locked", "unlocked", "staged", "active", "removed"], "required": True},
+            "state": {
+                "type": "str",
+                "choices": ["locked", "unlocked", "staged", "active", "removed"],
+                "required": True,
+            },
             "root": {"type": "path", "default": "/opt/ai"},
             "files": mapping,
             "config": mapping,
@@ -96,7 +100,9 @@ def _locked(module: AnsibleModule, root: Path) -> None:
         lock = Lock(root)
         if ask["broken"]:
             lock.release(ask["broken"])
-        lock.acquire(_token(module), {key: ask["run"].get(key) for key in ("user", "host", "pid")}, ask["why"], ask["lease_s"])
+        lock.acquire(
+            _token(module), {key: ask["run"].get(key) for key in ("user", "host", "pid")}, ask["why"], ask["lease_s"]
+        )
     # Taking the lock is no change of the host.
     module.exit_json(changed=False)
 
@@ -164,10 +170,19 @@ def _diff(store: Store, wanted: Plan) -> list[dict[str, str]]:
     for name, content in wanted.files.items():
         old = (before / name).read_text() if before and (before / name).is_file() else ""
         if old != content:
-            diffs.append({"before_header": f"{current}/{name}", "after_header": f"{wanted.id}/{name}", "before": old, "after": content})
+            diffs.append(
+                {
+                    "before_header": f"{current}/{name}",
+                    "after_header": f"{wanted.id}/{name}",
+                    "before": old,
+                    "after": content,
+                }
+            )
     for group, files in wanted.config.items():
         if not (store.root / "config" / group).is_dir():
-            diffs += [{"before": "", "after": content, "after_header": f"{group}/{name}"} for name, content in files.items()]
+            diffs += [
+                {"before": "", "after": content, "after_header": f"{group}/{name}"} for name, content in files.items()
+            ]
     return diffs
 
 

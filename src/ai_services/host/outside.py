@@ -95,7 +95,7 @@ class Outside:
             return False
 
     def who_listens(self, port: int, paths: Mapping[str, str]) -> str | None:
-        """Which of our services answers on `port`, or None; `paths` maps a name to the path and the word to know it by."""
+        """Which of our services answers on `port`, or None; `paths` maps names to the path and word to know them by."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         with requests.Session() as session:
             session.trust_env = False

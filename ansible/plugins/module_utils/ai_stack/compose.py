@@ -26,7 +26,7 @@ class ComposeError(Exception):
 
 
 class UnhealthyError(Exception):
-    """Services did not become healthy in time; the message names each with its health check's and its own last words."""
+    """Services did not become healthy in time; the message has each one's last words."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Compose:
         # COMPOSE_* of whoever runs this must not choose other files or profiles than the release has.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 command, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
             )
         except subprocess.TimeoutExpired as error:
@@ -130,7 +130,7 @@ class Compose:
 def _is_well(found: dict[str, Any]) -> bool:
     state = found.get("State", {})
     health = state.get("Health", {}).get("Status", "healthy")
-    return state.get("Status") == "running" and health == "healthy"
+    return bool(state.get("Status") == "running" and health == "healthy")
 
 
 def _said(state: dict[str, Any]) -> str:

@@ -108,8 +108,7 @@ def _repository(reference: str) -> str:
 
 def _same_repository(one: str, other: str) -> bool:
     def whole(name: str) -> str:
-        name = name.removeprefix("docker.io/").removeprefix("library/")
-        return name
+        return name.removeprefix("docker.io/").removeprefix("library/")
 
     return whole(one) == whole(other)
 

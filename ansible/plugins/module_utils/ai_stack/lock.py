@@ -192,7 +192,7 @@ def _keep_only(writer: int) -> None:
         if number > 2 and number != writer:
             with contextlib.suppress(OSError):
                 os.close(number)
-    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdin = sys.stdout = sys.stderr = None
 
 
 def _session_of_owner() -> int | None:

@@ -155,7 +155,9 @@ class Ollama:
             connection.request(method, path, body=None if body is None else json.dumps(body))
             yield connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ModelError(f"Ollama broke off at {path}: {error}. Look at docker logs ollama, then deploy again.") from error
+            raise ModelError(
+                f"Ollama broke off at {path}: {error}. Look at docker logs ollama, then deploy again."
+            ) from error
         finally:
             connection.close()
 
@@ -173,13 +175,13 @@ def reachable(engine: Engine, container: str, run_arguments: list[str]) -> Itera
         return
     name = f"ai-ollama-{secrets.token_hex(4)}"
     command = ["docker", "run", "--detach", "--rm", "--name", name, *run_arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise ModelError(f"An Ollama to pull with does not start: {done.stderr.strip()[-500:]}")
     try:
         yield Ollama(_wait_for(engine, name))
     finally:
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=60, check=False)  # noqa: S603, S607
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=60, check=False)
 
 
 def _wait_for(engine: Engine, name: str) -> str:

@@ -15,7 +15,7 @@ _WRITE_EVERY_S = 0.5
 
 @dataclass
 class Progress:
-    """Writes DIRECTORY/`name`.json: {"title", "detail", "done_bytes", "total_bytes"}; also keeps the run's lock fresh."""
+    """Writes DIRECTORY/`name`.json: {"title", "detail", "done_bytes", "total_bytes"}; keeps the lock fresh."""
 
     name: str
     title: str
@@ -31,9 +31,7 @@ class Progress:
         self.directory.mkdir(mode=0o755, exist_ok=True)
         scratch = self.directory / f".{self.name}"
         scratch.write_text(
-            json.dumps(
-                {"title": self.title, "detail": detail, "done_bytes": done_bytes, "total_bytes": total_bytes}
-            )
+            json.dumps({"title": self.title, "detail": detail, "done_bytes": done_bytes, "total_bytes": total_bytes})
         )
         scratch.rename(self.directory / f"{self.name}.json")
         if self.lock_about is not None:

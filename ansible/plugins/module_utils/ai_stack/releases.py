@@ -1,9 +1,9 @@
 """The releases of an installation: releases/<id>/ whole or absent, `current` pointing at the one that serves.
 
-    releases/<id>/            compose.yaml, .env, release.json, ...; the id is the content's, so nothing ever changes in it
-    config/<group>-<id>/      files that containers mount; named by content, so that a container is made anew only
-                              when what it mounts has changed, and one restarted later still sees what it was made with
-    current -> releases/<id>  the release that serves; compose.yaml and .env beside it point through it
+releases/<id>/            compose.yaml, .env, release.json, ...; the id is the content's, so nothing ever changes in it
+config/<group>-<id>/      files that containers mount; named by content, so that a container is made anew only
+                          when what it mounts has changed, and one restarted later still sees what it was made with
+current -> releases/<id>  the release that serves; compose.yaml and .env beside it point through it
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """A release before it is written: `files` and `config` (directory name -> files) by relative path, as they will be."""
+    """A release before it is written: its `files`, and `config` (directory name -> files), by relative path."""
 
     id: str
     files: dict[str, str]
@@ -115,9 +115,7 @@ class Store:
         """Whether every file of the release and of what it mounts is as it was written."""
         places = [(self.path(wanted.id), wanted.files)]
         places += [(self.root / "config" / name, files) for name, files in wanted.config.items()]
-        return all(
-            _read(directory / name) == content for directory, files in places for name, content in files.items()
-        )
+        return all(_read(directory / name) == content for directory, files in places for name, content in files.items())
 
     def stage(self, wanted: Plan, about: Mapping[str, Any]) -> bool:
         """Write the release beside the others. Returns whether anything was written; nothing that serves changes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from .compose import PROJECT
 from .engine import Engine, EngineError
@@ -63,7 +64,7 @@ def remove(root: Path, engine: Engine, journal: Journal, volumes: list[str], *, 
     return done
 
 
-def _containers(engine: Engine) -> list[dict[str, object]]:
+def _containers(engine: Engine) -> list[dict[str, Any]]:
     try:
         return engine.containers(PROJECT)
     except EngineError:
@@ -104,8 +105,12 @@ def _delete(path: Path) -> None:
 
 def _docker(*arguments: str) -> None:
     try:
-        done = subprocess.run(  # noqa: S603
-            ["docker", *arguments], capture_output=True, text=True, timeout=_DOWN_TIMEOUT_S, check=False  # noqa: S607
+        done = subprocess.run(
+            ["docker", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_DOWN_TIMEOUT_S,
+            check=False,
         )
     except (subprocess.TimeoutExpired, OSError) as error:
         raise RemovalError(f"docker {' '.join(arguments)}: {error}. Run again: what is done stays done.") from error

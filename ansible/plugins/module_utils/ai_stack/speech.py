@@ -18,7 +18,7 @@ def has(volume: Path, model: str) -> bool:
     """Whether the volume's directory `volume` holds `model` whole."""
     try:
         marks = json.loads((volume / _MARK).read_bytes())
-        return (volume / marks[model] / "model.bin").exists()
+        return bool((volume / marks[model] / "model.bin").exists())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -31,9 +31,10 @@ def fetch(model: str, run_arguments: list[str], progress: Progress) -> None:
     """
     command = ["docker", "run", "--rm", *run_arguments, model]
     progress.say(f"fetching {model}", now=True)
-    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(  # noqa: S603
-        command, stdout=subprocess.PIPE, stderr=errors, text=True
-    ) as process:
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         assert process.stdout is not None  # noqa: S101  (asked for one line above)
         for line in process.stdout:
             try:
