@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -212,6 +213,8 @@ def ask(
         raise Unseen(f"{who} may be used only by root") from None
     except ConnectionRefusedError:
         raise Unseen(f"nobody listens on {who}") from None
+    except ssl.SSLCertVerificationError as error:
+        raise Unseen(f"the certificate of {who} is not trusted here: {error.verify_message}") from None
     except (socket.timeout, TimeoutError):  # one and the same only since Python 3.10
         raise Unseen(f"{who} gave no answer in {timeout_s:.0f} s") from None
     except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
@@ -219,6 +222,16 @@ def ask(
     finally:
         watchdog.cancel()
         connection.close()
+
+
+def client_tls() -> ssl.SSLContext:
+    """Return the settings by which browsers and curl trust a server: this machine's authorities, and no more.
+
+    Python 3.13 is stricter than they are, and refuses many a private authority.
+    """
+    context = ssl.create_default_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _hang_up(connection: http.client.HTTPConnection) -> None:

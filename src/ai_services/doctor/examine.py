@@ -52,7 +52,7 @@ def _alone(observe: Callable[[], Any]) -> Observer:
 
 # Those that only look at the host; each may use others by name, never in a circle.
 OBSERVERS: Mapping[str, Observer] = {
-    **{name: _alone(observe) for name, observe in FACTS.items()},
+    **{name: _alone(observe) for name, observe in FACTS.items() if name != "release"},
     "memory": lambda _: observe_machine.memory(),
     "release_state": lambda _: observe_release.state(),
     "release": lambda _: observe_release.release(),
@@ -83,16 +83,31 @@ OBSERVERS: Mapping[str, Observer] = {
 
 
 class Observatory:
-    """Makes each observation once, in a thread of its own; who asks waits until it is made, or too late."""
+    """Makes each observation once, in a thread of its own; who asks waits until it is made, or too late.
 
-    def __init__(self, observers: Mapping[str, Observer], deadline_s: float = DEADLINE_S) -> None:
+    With `eager` all are begun at once, else each when it is first asked for: one check must not cost a transcription.
+    """
+
+    def __init__(
+        self, observers: Mapping[str, Observer], deadline_s: float = DEADLINE_S, *, eager: bool = True
+    ) -> None:
+        self._observers = observers
         self._until = time.monotonic() + deadline_s
         self._deadline_s = deadline_s
         self._done = {name: threading.Event() for name in observers}
+        self._begun: set[str] = set()
+        self._lock = threading.Lock()
         self._values: dict[str, Any] = {}
         self.seen = Seen(self._look)
-        for name, observe in observers.items():
-            threading.Thread(target=self._observe, args=(name, observe), daemon=True).start()
+        for name in observers if eager else ():
+            self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        with self._lock:
+            if name in self._begun:
+                return
+            self._begun.add(name)
+        threading.Thread(target=self._observe, args=(name, self._observers[name]), daemon=True).start()
 
     def _observe(self, name: str, observe: Observer) -> None:
         try:
@@ -107,6 +122,7 @@ class Observatory:
     def _look(self, name: str) -> Any:
         if name not in self._done:
             raise Unseen(f"{name} is not looked at here")
+        self._begin(name)
         if not self._done[name].wait(max(0.0, self._until - time.monotonic())):
             raise Unseen(f"no answer in {self._deadline_s:.0f} s")
         value = self._values[name]
@@ -117,7 +133,7 @@ class Observatory:
 
 def examine(names: set[str] | None = None, deadline_s: float = DEADLINE_S) -> Iterator[tuple[Check, Verdict]]:
     """Yield each check with its verdict, in the order in which they are shown, as soon as it is known."""
-    seen = Observatory(OBSERVERS, deadline_s).seen
+    seen = Observatory(OBSERVERS, deadline_s, eager=names is None).seen
     for check in checks():
         if names is None or check.name in names:
             yield check, check(seen)

@@ -10,7 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ai_services.doctor import observe_disks, observe_gpu, observe_machine, observe_ports, observe_services
+from ai_services.doctor import (
+    observe_disks,
+    observe_gpu,
+    observe_machine,
+    observe_ports,
+    observe_release,
+    observe_services,
+)
 from ai_services.doctor.bounded import Unseen
 
 SCHEMA = 1
@@ -43,6 +50,7 @@ OBSERVERS: Mapping[str, Callable[[], Any]] = {
     "docker": observe_services.docker,
     "services": observe_services.services,
     "clock": observe_services.clock,
+    "release": lambda: observe_release.state()["id"] or None,
 }
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ai_services.doctor.bounded import Unseen, run, unix_http
+from ai_services.doctor.bounded import Unseen, read_or, run, unix_http
 from ai_services.doctor.observe_release import lock as look_at_lock
 from ai_services.doctor.observe_services import DOCKER_SOCKET
 from ai_services.doctor.verdict import Fix
+
+RELOAD_TIMEOUT_S = 10.0
 
 
 def apply(fix: Fix) -> dict[str, Any]:
@@ -45,7 +48,20 @@ def _reload(unit: str) -> str:
     # systemd asks nginx for a reload and reports success even when the new configuration is refused.
     if unit == "nginx.service" and (tested := run(["nginx", "-t", "-q"], 10)).code != 0:
         raise Unseen(f"nginx is not reloaded, its configuration is broken: {tested.said}")
-    return _systemctl("reload", unit, "reloaded")
+    before = _workers() if unit == "nginx.service" else set()
+    said = _systemctl("reload", unit, "reloaded")
+    # nginx answers before its new workers do: whoever looks at once would see the old certificate.
+    until = time.monotonic() + RELOAD_TIMEOUT_S
+    while before & _workers() and time.monotonic() < until:
+        time.sleep(0.05)
+    return said
+
+
+def _workers() -> set[str]:
+    """The pids of nginx's workers that take connections."""
+    master = read_or(Path("/run/nginx.pid"))
+    children = read_or(Path(f"/proc/{master}/task/{master}/children")).split()
+    return {pid for pid in children if "shutting down" not in read_or(Path(f"/proc/{pid}/cmdline"))}
 
 
 def _start(unit: str) -> str:

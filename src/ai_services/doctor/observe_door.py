@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_services.doctor import x509
-from ai_services.doctor.bounded import Unseen, read, read_or, run
+from ai_services.doctor.bounded import Unseen, client_tls, read, read_or, run
 from ai_services.doctor.observe_release import expected
 from ai_services.doctor.observe_services import units as unit_states
 
@@ -159,14 +159,14 @@ _TIMES = (9, 10)
 
 
 def _chain_error(domain: str, port: int) -> str:
-    context = ssl.create_default_context()
+    context = client_tls()
     context.check_hostname = False
     try:
         _served(domain, port, context)
     except ssl.SSLCertVerificationError as error:
         return "" if error.verify_code in _TIMES else error.verify_message
-    except OSError:
-        return ""
+    except OSError as error:
+        return str(error.strerror or error)
     return ""
 
 

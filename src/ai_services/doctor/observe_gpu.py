@@ -47,7 +47,7 @@ def nvidia(root: Path = Path("/")) -> dict[str, Any]:
     `module_loaded`, `module_version` and `module_flavour` (open, proprietary) of the module in the kernel now;
     `module_on_disk_version`, what the next boot would load; `userspace_version`, of the libraries that containers get;
     `nouveau_loaded`; `devices`, the /dev/nvidia* nodes; `packages`: `name`, `version`, `held` of the installed ones;
-    `runfile`: installed by NVIDIA's own installer, past the packages; `memory_mib` of each card and `smi_error`, what
+    `runfile`: installed by NVIDIA's own installer, past the packages; `memory_mib` by PCI address and `smi_error`, what
     nvidia-smi says when it fails (None where it is not installed or content).
     """
     loaded = (root / "sys/module/nvidia").exists() or (root / "proc/driver/nvidia/version").exists()
@@ -68,11 +68,13 @@ def nvidia(root: Path = Path("/")) -> dict[str, Any]:
 
 def _asked_of_smi() -> dict[str, Any]:
     try:
-        ran = run(["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"], 15)
+        ran = run(["nvidia-smi", "--query-gpu=pci.bus_id,memory.total", "--format=csv,noheader,nounits"], 15)
     except Unseen as error:
         missing = "is not installed" in str(error)
-        return {"memory_mib": [], "smi_error": None if missing else str(error)}
-    sizes = [int(line) for line in ran.out.split() if line.isdigit()]
+        return {"memory_mib": {}, "smi_error": None if missing else str(error)}
+    # nvidia-smi writes the domain with eight digits: 00000000:01:00.0
+    cards = re.findall(r"^0000([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d), (\d+)", ran.out, re.MULTILINE)
+    sizes = {address.lower(): int(mib) for address, mib in cards}
     return {"memory_mib": sizes, "smi_error": None if ran.code == 0 else (ran.out.strip() or ran.said)[:300]}
 
 

@@ -64,7 +64,9 @@ def _last(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _journal() -> list[tuple[float | None, str]]:
     pattern = "NVRM: Xid|Killed process"
-    ran = run(["journalctl", "-k", "-b", "--no-pager", "-q", "-o", "short-unix", "-n", "5000", "-g", pattern], 15)
+    # The kernel's own lines, and those that root wrote in its name (rsyslog's relay, containers); no ordinary user's.
+    origin = ["_TRANSPORT=kernel", "+", "SYSLOG_IDENTIFIER=kernel", "_UID=0"]
+    ran = run(["journalctl", "-b", "--no-pager", "-q", "-o", "short-unix", "-n", "5000", "-g", pattern, *origin], 15)
     # Exit code 1 with nothing said: nothing matched.
     if ran.code != 0 and ran.err.strip():
         raise Unseen(f"journalctl: {ran.said}")

@@ -7,14 +7,13 @@ import email.utils
 import http.client
 import json
 import re
-import ssl
 import time
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ai_services.doctor.bounded import Unseen, as_object, ask, read
+from ai_services.doctor.bounded import Unseen, as_object, ask, client_tls, read
 
 TIMEOUT_S = 6.0
 _MANIFESTS = (
@@ -37,7 +36,9 @@ def registry(images: Mapping[str, str], ours: Mapping[str, list[str]]) -> dict[s
     silent: dict[str, str] = {}
     for service, reference in sorted(images.items()):
         host, repository, tag = split(reference)
-        row: dict[str, Any] = {"newest": "", "ours": ours.get(service, []), "why": silent.get(host, "")}
+        # What the release names counts as ours: whether a container runs it is another question.
+        known = [*ours.get(service, []), reference.partition("@")[2]]
+        row: dict[str, Any] = {"newest": "", "ours": known, "why": silent.get(host, "")}
         found[service] = row
         if row["why"]:
             continue
@@ -49,7 +50,8 @@ def registry(images: Mapping[str, str], ours: Mapping[str, list[str]]) -> dict[s
                 silent[host] = row["why"]  # who does not answer is not asked again: each time costs seconds
             continue
         if date is not None:
-            offset_s = time.time() - date
+            # The header counts whole seconds, downwards.
+            offset_s = time.time() - date - 0.5
     return {"images": found, "offset_s": offset_s}
 
 
@@ -82,8 +84,7 @@ def _digest(host: str, repository: str, tag: str) -> tuple[str, float | None]:
 
 
 def _https(server: str, method: str, target: str, headers: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]]:
-    context = ssl.create_default_context()
-    connection = http.client.HTTPSConnection(server, timeout=TIMEOUT_S, context=context)
+    connection = http.client.HTTPSConnection(server, timeout=TIMEOUT_S, context=client_tls())
     return ask(connection, method, target, None, headers, server, TIMEOUT_S, limit=2**20)
 
 
