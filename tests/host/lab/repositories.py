@@ -70,6 +70,8 @@ def _nvidia(root: Path) -> None:
         folder = root / suite / "x86_64"
         nvidia_packages.build(suite, folder)
         nvidia_packages.build_keyring(public, folder)
+        # NVIDIA's names: the key of Debian 13's repository is another one than that of the older ones
+        (folder / ("8793F200.pub" if suite == "debian13" else "3bf863cc.pub")).write_bytes(_exported(armor=True))
         _index(folder, Path(), folder)
         _sign(folder, {})
     public.unlink()
