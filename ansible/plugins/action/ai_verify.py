@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         if answer["rc"] or not key:
             return result | {"failed": True, "msg": f"The host has no key in {_KEY_FILE}; was ai_stack deployed?"}
         checks = [asdict(check) for check in verify(settings, address=self._address(values), key=key, plan=plan)]
-        wrong = [f"{check['name']}: {check['detail']}" for check in checks if not check["ok"]]
+        wrong = [f"{check['name']}: {check['detail']} {check['hint']}".rstrip() for check in checks if not check["ok"]]
         event = {"event": "verified", "checks": checks}
         if wrong:
             words = "\n".join(["The host does not answer as it should:", *wrong])
