@@ -24,6 +24,7 @@ from .journal import utc_now
 ABOUT = "release.json"
 ID = re.compile(r"[0-9a-f]{12}")
 _MOUNTED = re.compile(r"@@config/([a-z][a-z0-9-]*)@@")
+_SCRATCH = re.compile(r"\..+\.[0-9a-f]{8}")
 _LINKED = ("compose.yaml", ".env")
 
 Files = Mapping[str, str]
@@ -168,6 +169,10 @@ class Store:
             for path in place.iterdir() if place.is_dir() else ():
                 if path.name not in wanted:
                     _remove_directory(path)
+        # What a power loss left beside its place; the caller holds the lock, so nobody is writing it now.
+        for path in self.root.iterdir():
+            if _SCRATCH.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
+                path.unlink()
         return gone
 
     def _directories(self) -> list[Path]:

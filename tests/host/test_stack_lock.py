@@ -1,0 +1,122 @@
+"""One run at a time on a host; a dead owner keeps nobody out (B.3)."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ai_stack.lock import Lock, LockedError
+from support.stack import wait_until
+
+pytestmark = pytest.mark.promise("B.3")
+
+ANNA = {"user": "anna", "host": "laptop", "pid": "1"}
+BERT = {"user": "bert", "host": "desk", "pid": "2"}
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Lock]:
+    """A lock of its own; its holder is gone afterwards."""
+    lock = Lock(tmp_path)
+    yield lock
+    if holder := lock.holder():
+        lock.release(str(holder["token"]))
+
+
+def test_the_second_run_is_told_who_is_at_work_since_when_and_why(lock: Lock) -> None:
+    assert lock.acquire("a", ANNA, "deploy", 60)
+    with pytest.raises(LockedError) as refused:
+        lock.acquire("b", BERT, "upgrade", 60)
+    assert "anna on laptop" in str(refused.value)
+    assert "deploy" in str(refused.value)
+    assert refused.value.holder["since"] in str(refused.value)
+
+
+def test_the_same_run_may_ask_again(lock: Lock) -> None:
+    assert lock.acquire("a", ANNA, "deploy", 60)
+    assert not lock.acquire("a", ANNA, "deploy", 60)
+
+
+def test_a_freed_lock_is_free_at_once(lock: Lock) -> None:
+    lock.acquire("a", ANNA, "deploy", 60)
+    assert lock.release("a")
+    assert lock.holder() is None
+    assert lock.acquire("b", BERT, "upgrade", 60)
+
+
+def test_nobody_frees_anothers_lock(lock: Lock) -> None:
+    lock.acquire("a", ANNA, "deploy", 60)
+    assert not lock.release("b")
+    assert (lock.holder() or {})["token"] == "a"
+
+
+def test_a_killed_holder_keeps_nobody_out(lock: Lock) -> None:
+    lock.acquire("a", ANNA, "deploy", 60)
+    os.kill(int((lock.holder() or {})["holder_pid"]), signal.SIGKILL)
+    wait_until(lambda: lock.holder() is None, "the kernel frees the lock", 5)
+    assert lock.acquire("b", BERT, "upgrade", 60)
+
+
+def test_without_a_sign_of_life_the_lease_ends(lock: Lock) -> None:
+    lock.acquire("a", ANNA, "deploy", 1)
+    wait_until(lambda: lock.holder() is None, "the lease ends", 10)
+
+
+def test_signs_of_life_prolong_the_lease(lock: Lock) -> None:
+    lock.acquire("a", ANNA, "deploy", 3)
+    over = threading.Event()
+    lost: list[bool] = []
+
+    def live() -> None:
+        while not over.wait(0.5):
+            if not lock.refresh("a"):
+                lost.append(True)
+                return
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    # Three leases long: without the signs it would have been lost twice over.
+    thread.join(9)
+    over.set()
+    thread.join()
+    assert not lost
+    assert lock.holder() is not None
+
+
+def test_the_lock_ends_with_its_owners_ssh_session(lock: Lock) -> None:
+    session = os.fork()
+    if session == 0:
+        ctypes.CDLL(None).prctl(15, b"sshd-session", 0, 0, 0)  # PR_SET_NAME
+        if os.fork() == 0:
+            try:
+                lock.acquire("a", ANNA, "deploy", 600)
+            finally:
+                os._exit(0)
+        signal.pause()
+    try:
+        wait_until(lambda: lock.holder() is not None, "the session takes the lock", 10)
+    finally:
+        os.kill(session, signal.SIGKILL)
+        os.waitpid(session, 0)
+    wait_until(lambda: lock.holder() is None, "the lock is free after its session", 10)
+
+
+def test_a_single_step_holds_the_lock_for_itself(lock: Lock) -> None:
+    with lock.held_now("a"), pytest.raises(LockedError):
+        lock.acquire("b", BERT, "upgrade", 60)
+    assert lock.acquire("b", BERT, "upgrade", 60)
+    with pytest.raises(LockedError), lock.held_now("a"):
+        pytest.fail("b holds it")
+
+
+def test_who_holds_it_is_written_beside_it_without_the_right_to_change_it(lock: Lock) -> None:
+    lock.acquire("a", ANNA, "deploy", 60)
+    about = json.loads((lock.root / "lock.json").read_text())
+    assert about["owner"] == ANNA
+    assert (lock.root / "lock.json").stat().st_mode & 0o022 == 0
