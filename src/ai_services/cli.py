@@ -250,6 +250,26 @@ def destroy(
     _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
 
 
+@app.command(epilog=_examples("./ai doctor", "./ai doctor gpu-1", "./ai doctor gpu-1 --fix --json"))
+def doctor(
+    host: Annotated[
+        str | None, typer.Argument(metavar="[HOST]", help="As for deploy.", show_default="the stack on this machine")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Do what is safe, say what was done, and look again.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="CHECK", help="Only this check; may be repeated.")
+    ] = None,
+    user: User = None,
+    key: Key = None,
+    host_key: HostKey = None,
+    json: Json = False,
+) -> None:
+    """Say what is wrong with a host, or with the local stack, and how to mend it. One line a check."""
+    from ai_services.verbs.doctor import Wish, run
+
+    _finish(lambda: run(Wish(host, user, key, host_key, fix=fix, only=only or ()), as_json=json))
+
+
 @app.command()
 def version(json: Json = False) -> None:
     """Print the version; with --json also Python, platform and checkout."""

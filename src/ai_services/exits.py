@@ -10,6 +10,7 @@ USAGE: Final = 2
 NOT_RUNNING: Final = 3
 NOT_READY: Final = 4
 BLOCKED: Final = 5
+WARNED: Final = 6
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
@@ -17,9 +18,10 @@ MEANINGS: Final[dict[int, str]] = {
     OK: "done",
     FAILED: "it failed; the message says what to do next",
     USAGE: "wrong command line",
-    NOT_RUNNING: "nothing is running (status, logs, restart)",
+    NOT_RUNNING: "nothing is running (status, logs, restart, doctor)",
     NOT_READY: "running, but not every component is ready",
     BLOCKED: "in the way: port, disk, memory, network, a model, another ai",
+    WARNED: "it works, but something wants looking at (doctor)",
     INTERRUPTED: "stopped by Ctrl-C; what had been started was ended again",
     TERMINATED: "stopped by a signal; what had been started was ended again",
 }

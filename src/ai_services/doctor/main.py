@@ -70,6 +70,8 @@ def _check(options: argparse.Namespace) -> int:
         elif not options.json:
             printer.row(row)
 
+    if options.lines:
+        _line({"begin": _begin()})
     names = set(options.only) if options.only else None
     mendable = {}
     for check, verdict in examine(names, deadline_s):
@@ -100,6 +102,20 @@ def _check(options: argparse.Namespace) -> int:
     else:
         printer.end(report)
     return int(report["exit_code"])
+
+
+def _begin() -> dict[str, Any]:
+    """What whoever looks from outside must know: our time, and what the release was made for (it holds no secret)."""
+    from datetime import datetime, timezone
+
+    from ai_services.doctor.bounded import Unseen
+    from ai_services.doctor.observe_release import release
+
+    try:
+        settings = release()["settings"]
+    except Unseen:
+        settings = {}
+    return {"utc": datetime.now(timezone.utc).isoformat(), "settings": settings}
 
 
 def _line(content: dict[str, Any]) -> None:

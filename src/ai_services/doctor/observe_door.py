@@ -200,7 +200,7 @@ def renewal(domain: str, root: Path = Path("/")) -> dict[str, Any]:
 def _last_words(root: Path) -> str:
     text = read_or(root / "var/log/letsencrypt/letsencrypt.log")
     lines = [line for line in text.splitlines() if "ERROR" in line or "Error" in line or "Failed" in line]
-    return re.sub(r"^\d{4}-\S+ \S+?:(ERROR|DEBUG|INFO):", "", lines[-1])[:200] if lines else ""
+    return re.sub(r"^\d{4}-\S+ \S+?:(ERROR|DEBUG|INFO):([\w.]+:)?", "", lines[-1])[:200] if lines else ""
 
 
 def _hooks(root: Path, settings: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +64,15 @@ def verify(settings: Mapping[str, Any], *, address: str, key: str, plan: Mapping
     return list(look(settings, address=address, key=key, plan=plan))
 
 
-def look(settings: Mapping[str, Any], *, address: str, key: str, plan: Mapping[str, Any]) -> Iterator[Check]:
-    """The checks of `verify`, each as soon as it is made."""
+def look(
+    settings: Mapping[str, Any], *, address: str, key: str, plan: Mapping[str, Any], only: Collection[str] | None = None
+) -> Iterator[Check]:
+    """The checks of `verify`, each as soon as it is made; with `only`, those of these names."""
     del plan  # what was planned does not change what users must see
     outside = Outside.of(settings, address)
     for name, check in _checks(outside, settings, key):
-        yield _made(name, check)
+        if only is None or name in only:
+            yield _made(name, check)
 
 
 def _made(name: str, check: Look) -> Check:
