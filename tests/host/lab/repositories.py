@@ -22,7 +22,10 @@ from host.lab import docker_packages, nvidia_packages
 
 KEY_NAME = "ai-services lab"
 DOCKER_SUITES = {"bookworm": "12", "trixie": "13"}
-NVIDIA_SUITES = ("debian12", "debian13", "ubuntu2204", "ubuntu2404")
+# the name of the public key beside the index, as NVIDIA's repositories have it
+NVIDIA_SUITES = {
+    "debian12": "3bf863cc.pub", "debian13": "8793F200.pub", "ubuntu2204": "3bf863cc.pub", "ubuntu2404": "3bf863cc.pub",
+}  # fmt: skip
 FETCH_TIMEOUT_S = 120
 
 
@@ -66,10 +69,11 @@ def _nvidia(root: Path) -> None:
     public = root.parent / "key.gpg"
     root.mkdir(parents=True)
     public.write_bytes(_exported(armor=False))
-    for suite in NVIDIA_SUITES:
+    for suite, key in NVIDIA_SUITES.items():
         folder = root / suite / "x86_64"
         nvidia_packages.build(suite, folder)
         nvidia_packages.build_keyring(public, folder)
+        (folder / key).write_bytes(_exported(armor=True))
         # NVIDIA's names: the key of Debian 13's repository is another one than that of the older ones
         (folder / ("8793F200.pub" if suite == "debian13" else "3bf863cc.pub")).write_bytes(_exported(armor=True))
         _index(folder, Path(), folder)
