@@ -259,6 +259,7 @@ def doctor(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="CHECK", help="Only this check; may be repeated.")
     ] = None,
+    config: Config = None,
     user: User = None,
     key: Key = None,
     host_key: HostKey = None,
@@ -267,7 +268,7 @@ def doctor(
     """Say what is wrong with a host, or with the local stack, and how to mend it. One line a check."""
     from ai_services.verbs.doctor import Wish, run
 
-    _finish(lambda: run(Wish(host, user, key, host_key, fix=fix, only=only or ()), as_json=json))
+    _finish(lambda: run(Wish(host, user, key, host_key, config, fix=fix, only=only or ()), as_json=json))
 
 
 @app.command()

@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).parent
 _SAMPLE = ("sample.ogg", "sample.json")
 _SHEBANG = b"#!/usr/bin/env -S python3 -I\n"
 _MAIN = "from ai_services.doctor.main import main\n\nmain()\n"
-_OPERATOR_ONLY = {"bundle.py"}
+_OPERATOR_ONLY = {"bundle.py", "manual.py"}
 
 
 def build(path: Path) -> Path:

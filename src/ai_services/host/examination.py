@@ -114,14 +114,13 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[Found]:
 def outside(settings: Mapping[str, Any], address: str, only: Collection[str] = ()) -> Iterator[dict[str, Any]]:
     """Yield rows of what is seen from this machine: name, TLS, plain HTTP, health, keys, closed ports.
 
-    `settings` are the release's, `address` is the host as it was named. `only` names rows; none means all.
+    `settings` are the release's, with the operator's own authorities; `address` is the host as it was named. `only`
+    names rows; none means all.
     """
-    if not settings:
+    if not settings.get("ai_tls"):
         return
     wanted = {look for look, name in LOOKS.items() if not only or name in only}
-    # The operator's own authority is a file here, which only the operator's settings name: this machine's count.
-    known = {name: value for name, value in settings.items() if not name.endswith("_file")}
-    for found in verify.look(known, address=address, key="", plan={}, only=wanted):
+    for found in verify.look(settings, address=address, key="", plan={}, only=wanted):
         yield row(LOOKS[found.name], "ok" if found.ok else "failed", found.detail, "" if found.ok else found.hint)
 
 

@@ -22,6 +22,7 @@ class Wish:
     user: str | None = None
     key: str | None = None
     host_key: str | None = None
+    config: str | None = None
     fix: bool = False
     only: Sequence[str] = ()
 
@@ -98,6 +99,7 @@ def _host(wish: Wish, host: str, teller: _Teller, as_json: bool) -> dict[str, An
     from ai_services.doctor.checks import checks
     from ai_services.host import connect, examination
     from ai_services.host.target import Target
+    from ai_services.host.values import collect
 
     inner = [check.name for check in checks()]
     outer = [*examination.LOOKS.values(), examination.CLOCK]
@@ -122,6 +124,9 @@ def _host(wish: Wish, host: str, teller: _Teller, as_json: bool) -> dict[str, An
         if not outside or examination.CLOCK in outside:
             teller.row(clock)
         address = "127.0.0.1" if target.is_local else target.host
+        # A private authority is a file on this machine, which only the operator's own settings name.
+        given = collect(config=wish.config).values
+        settings |= {name: given.get(name) for name in ("ai_extra_ca_file", "ai_tls_certificate_file")}
         for row in examination.outside(settings, address, outside):
             teller.row(row)
     return summary(host, teller.rows, teller.fixed)

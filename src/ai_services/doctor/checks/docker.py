@@ -36,6 +36,8 @@ def docker(seen: Seen) -> Verdict:
             f"the engine runs without its newest configuration: {'; '.join(config['differs'])}",
             "`systemctl restart docker` when nobody is served",
         )
+    if not found["compose_version"] and seen.get("release"):
+        return warning("compose is not installed: `docker compose` in /opt/ai does not work", "`./ai deploy HOST`")
     return ok(f"engine {found['version']}, compose {found['compose_version'] or 'missing'}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ai_services.doctor.verdict import Seen, Verdict, check, failed, ok, warning
+from ai_services.doctor.verdict import Seen, Verdict, check, failed, ok, skipped, warning
 
 GROUP = "machine"
 # A model is some gigabytes, a release with its images as much; below this nothing new fits.
@@ -53,7 +53,9 @@ def disk(seen: Seen) -> Verdict:
             fine.append(said)
     if bad:
         return failed("; ".join(bad), mend)
-    return warning("; ".join(tight), mend) if tight else ok("; ".join(fine))
+    if tight:
+        return warning("; ".join(tight), mend)
+    return ok("; ".join(fine)) if fine else skipped("no file system was to be seen")
 
 
 def _size(mib: int) -> str:
