@@ -1,0 +1,115 @@
+#!/usr/bin/python
+"""Change nginx's files together, and take the change back when nginx does not accept it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: nginx_files
+short_description: Files and links of an nginx site, changed together or not at all
+description:
+  - Writes what differs, then asks nginx whether it accepts its configuration as a whole. When it does not, every file
+    and link is put back as it was and the task fails with nginx's own reason; nothing was reloaded by then.
+options:
+  files: {description: Path to content., type: dict, default: {}}
+  once: {description: "Path to content; written only where there is no such file.", type: dict, default: {}}
+  links: {description: Path of a symbolic link to its target., type: dict, default: {}}
+  absent: {description: Paths of files and links that must not be there., type: list, elements: path, default: []}
+  test: {description: The command that accepts or refuses., type: list, elements: str,
+         default: [/usr/sbin/nginx, -t, -q]}
+"""
+RETURN = r"""
+paths: {description: What was changed., type: list, elements: str, returned: always}
+"""
+
+
+class Link(str):
+    """The target of a symbolic link, to be told from the content of a file."""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "dict", "default": {}},
+            "once": {"type": "dict", "default": {}},
+            "links": {"type": "dict", "default": {}},
+            "absent": {"type": "list", "elements": "path", "default": []},
+            "test": {"type": "list", "elements": "str", "default": ["/usr/sbin/nginx", "-t", "-q"]},
+        },
+        supports_check_mode=True,
+    )
+    old, new = plan(module.params)
+    diff = [
+        {"before_header": path, "after_header": path, "before": shown(old[path]), "after": shown(new[path])}
+        for path in sorted(new)
+    ]
+    if new and not module.check_mode:
+        for path, content in new.items():
+            put(Path(path), content)
+        returncode, output, error = module.run_command(module.params["test"])
+        if returncode != 0:
+            for path, content in old.items():
+                put(Path(path), content)
+            module.fail_json(
+                msg=f"nginx does not accept the new configuration, so the old one is back and nothing was reloaded: "
+                f"{reason(error or output)} If a file of another site is named there, mend that one; otherwise this is a "
+                "fault of ai-services."
+            )
+    module.exit_json(changed=bool(new), paths=sorted(new), diff=diff)
+
+
+def plan(ask: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is at the paths that have to change, and what is to be there: bytes, a Link, or None for nothing."""
+    wanted: dict[str, Any] = {path: text.encode() for path, text in ask["files"].items()}
+    wanted |= {path: text.encode() for path, text in ask["once"].items() if not Path(path).is_file()}
+    wanted |= {path: Link(target) for path, target in ask["links"].items()}
+    wanted |= dict.fromkeys(ask["absent"])
+    there = {path: found(Path(path)) for path in wanted}
+    changed = [path for path in wanted if type(there[path]) is not type(wanted[path]) or there[path] != wanted[path]]
+    return {path: there[path] for path in changed}, {path: wanted[path] for path in changed}
+
+
+def found(path: Path) -> Any:
+    """What is at a path: bytes, a Link, or None."""
+    if path.is_symlink():
+        return Link(os.readlink(path))
+    return path.read_bytes() if path.is_file() else None
+
+
+def put(path: Path, content: Any) -> None:
+    """Replace what is at a path in one step."""
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    # nginx includes sites-enabled/*, but no name that begins with a dot
+    fresh = path.with_name(f".{path.name}.ai-services")
+    fresh.unlink(missing_ok=True)
+    if isinstance(content, Link):
+        fresh.symlink_to(content)
+    else:
+        fresh.write_bytes(content)
+        fresh.chmod(0o644)
+    fresh.replace(path)
+
+
+def shown(content: Any) -> str:
+    """Content as a diff shows it."""
+    if isinstance(content, Link):
+        return f"-> {content}\n"
+    return "" if content is None else content.decode(errors="replace")
+
+
+def reason(said: str) -> str:
+    """nginx's own line about what is wrong."""
+    lines = [line.strip() for line in said.splitlines() if "[emerg]" in line] or [said.strip()]
+    return lines[0]
+
+
+if __name__ == "__main__":
+    main()
