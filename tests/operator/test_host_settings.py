@@ -64,6 +64,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "ai_max_upload_mib": (0, "1 to"),
     "ai_max_json_mib": (2048, "1 to 1024"),
     "ai_max_task_queue_size": (-1, "0 to"),
+    "ai_max_connections_per_address": (-1, "0 to"),
+    "ai_max_requests_per_s_per_address": ("many", "not a whole number"),
     "ai_upstream_connect_timeout_s": (0, "1 to 300"),
     "ai_upstream_first_byte_timeout_s": ("15m", "not a whole number"),
     "ai_upstream_idle_timeout_s": (True, "not a whole number"),

@@ -248,6 +248,15 @@ class HostSettings(BaseModel):
     ai_max_task_queue_size: Annotated[int, Whole(0, 100_000, "callers")] = setting(
         128, "How many callers may wait for a transcription; one more gets 429.", _LIMITS, "ai_stack"
     )
+    ai_max_connections_per_address: Annotated[int, Whole(0, 100_000, "requests (0: no limit)")] = setting(
+        128, "Requests that one address may have under way at once; more get 429; 0: no limit.", _LIMITS, "nginx"
+    )
+    ai_max_requests_per_s_per_address: Annotated[int, Whole(0, 100_000, "requests a second (0: no limit)")] = setting(
+        200,
+        "Requests a second from one address, twice as many in a burst; more get 429; 0: no limit.",
+        _LIMITS,
+        "nginx",
+    )
     ai_upstream_connect_timeout_s: Annotated[int, Whole(1, 300, "seconds")] = setting(
         5, "How long connecting to a service may take.", _LIMITS, "nginx"
     )
