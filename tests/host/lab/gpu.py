@@ -35,17 +35,18 @@ WantedBy=basic.target
 
 
 def plug(container: str, *devices: str, secure_boot: bool = False, nouveau: bool = False) -> None:
-    """Put cards (PCI device ids, `13f1`) into a host, in this order from slot 01 on; none takes them all out.
+    """Put cards (`10de:13f1`, or a name of `pci.CARDS`) into a host, from slot 01 on; none takes them all out.
 
     `nouveau`: the kernel has its own driver bound to them. `secure_boot`: the firmware refuses unsigned modules.
     """
-    cards = [_described(device, slot) for slot, device in enumerate(devices, 1)]
+    known = [(slot, pci.identify(device)) for slot, device in enumerate(devices, 1)]
+    cards = [_described(f"{found[1]:04x}", slot) for slot, found in known if found[0] == pci.NVIDIA]
     execute(container, "umount -q /sys/bus/pci/devices; umount -q /proc/driver; umount -q /sys/module; "
                        "umount -q /sys/firmware; true")  # fmt: skip
     execute(container, f"rm -rf {STATE}; mkdir -p {STATE}/bus")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        bus = pci.write(folder / "bus", tuple(f"10de:{device}" for device in devices))
+        bus = pci.write(folder / "bus", devices)
         _send(container, {
             **{f"var/lib/lab-gpu/{path.relative_to(folder)}": (path.read_bytes(), 0o644)
                for path in sorted(bus.rglob("*")) if path.is_file()},

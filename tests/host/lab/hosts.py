@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from host.lab import base_images, engine, internet, names, pci
+from host.lab import base_images, engine, gpu, internet, names
 from host.lab.place import FIRST_HOST_NUMBER, INTERNET, INTERNET_NUMBER, Lab, LabError, address
 
 USER = "deployer"
@@ -34,16 +34,15 @@ def start(lab: Lab, name: str, *, suite: str, gpus: tuple[str, ...] = (), number
     if engine.inspect("container", container) is None:
         base_images.ensure(suite)
         chosen = address(network, number) if number is not None else _free(lab, network)
-        shown: list[str] = []
-        if gpus:
-            bus = pci.write(lab.folder / "pci" / name, gpus)
-            shown = ["-v", f"{bus}:/lab-pci:ro"]
         engine.call(
             "run", "--detach", "--name", container, "--hostname", name, "--network", lab.network, "--ip", chosen,
             "--label", f"{LABEL}={lab.name}", "--env", f"LAB_DNS={address(network, INTERNET_NUMBER)}",
-            *internet.MACHINE_OPTIONS, *shown, "-v", f"{container}:/var/lib/docker",
+            *internet.MACHINE_OPTIONS, "-v", f"{container}:/var/lib/docker",
             "--restart", "always", base_images.host_image(suite),
         )  # fmt: skip
+        wait(lab, name)
+        if gpus:
+            gpu.plug(container, *gpus)
     wait(lab, name)
     _let_in(lab, name)
     own = address_of(lab, name)

@@ -38,17 +38,25 @@ def write(folder: Path, cards: tuple[str, ...]) -> Path:
     """
     devices = [HOST_BRIDGE]
     for card in cards:
-        found = re.fullmatch(r"([0-9a-f]{4}):([0-9a-f]{4})", card.lower())
-        if found:
-            devices.append((int(found[1], 16), int(found[2], 16), DISPLAY_VGA))
-        elif card in CARDS:
-            devices.append((NVIDIA, *CARDS[card]))
-        else:
-            raise LabError(f"no card {card!r}: give vendor:device, such as 10de:13f1, or one of {', '.join(CARDS)}")
+        devices.append(identify(card))
     shutil.rmtree(folder, ignore_errors=True)
     for slot, (vendor, device, kind) in enumerate(devices):
         _device(folder / f"0000:{slot:02x}:00.0", vendor, device, kind)
     return folder
+
+
+def identify(card: str) -> tuple[int, int, int]:
+    """Return vendor, device and class of a card, given as a name of CARDS or as `vendor:device` in hex.
+
+    Raises:
+        LabError: it is neither.
+    """
+    found = re.fullmatch(r"([0-9a-f]{4}):([0-9a-f]{4})", card.lower())
+    if found:
+        return int(found[1], 16), int(found[2], 16), DISPLAY_VGA
+    if card in CARDS:
+        return (NVIDIA, *CARDS[card])
+    raise LabError(f"no card {card!r}: give vendor:device, such as 10de:13f1, or one of {', '.join(CARDS)}")
 
 
 def _device(folder: Path, vendor: int, device: int, kind: int) -> None:
