@@ -1,5 +1,7 @@
 """B.5: each check is a pure function of what was seen; good and bad rows of each, in the words people read."""
 
+# ruff: noqa: E501  # tables: one row a line is easier to read than a tidy width
+
 from __future__ import annotations
 
 import copy
@@ -30,7 +32,7 @@ def _container(name: str) -> dict[str, Any]:
 
 
 def _unit(**changes: Any) -> dict[str, Any]:
-    well = {"load": "loaded", "active": "active", "sub": "", "enabled": "enabled", "result": "success", "exit_code": "0",
+    well = {"load": "loaded", "active": "active", "type": "simple", "sub": "", "enabled": "enabled", "result": "success", "exit_code": "0",
             "last_trigger": "", "expected": True}  # fmt: skip
     return {**well, **changes}
 
@@ -126,6 +128,7 @@ BAD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("units", "failed", "nginx.service is inactive", {"units__nginx.service": _unit(active="inactive")}),
     ("units", "failed", "nginx.service is not installed", {"units__nginx.service": _unit(load="not-found", active="inactive")}),
     ("units", "failed", "failed (exit-code)", {"units__nginx.service": _unit(active="failed", result="exit-code")}),
+    ("units", "ok", "0 of ours active", {"units__nginx.service": _unit(active="inactive", type="oneshot")}),
     ("gpu-bus", "failed", "no NVIDIA GPU is on the PCI bus any more", {"pci": []}),
     ("gpu-bus", "failed", "no PCI bus", {"pci": Unseen("no PCI bus is shown")}),
     ("gpu-bus", "warning", "deployed without it", {"release__settings__ai_accelerator": "cpu"}),

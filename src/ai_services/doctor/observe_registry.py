@@ -20,7 +20,7 @@ _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 )
-_LOGINS = (Path("/root/.docker/config.json"),)
+_LOGINS = (Path("/opt/ai/secrets/docker/config.json"), Path("/root/.docker/config.json"))
 # The Hub's names in references, in logins and on the network are three different ones.
 _HUB, _HUB_LOGIN, _HUB_HOST = "docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"
 

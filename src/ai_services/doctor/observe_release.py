@@ -20,7 +20,8 @@ HOME = Path("/opt/ai")
 _JOURNAL_LIMIT_BYTES = 4 * 2**20
 _HASH_LIMIT_BYTES = 64 * 2**20
 _SECRET_LIMIT = 2000
-PRIVATE = ("etc/letsencrypt/cloudflare.ini", "etc/letsencrypt/archive", "etc/letsencrypt/accounts")
+_MIXED = ("etc/letsencrypt/archive", "etc/letsencrypt/accounts")
+PRIVATE = ("etc/letsencrypt/cloudflare.ini", *_MIXED)
 
 
 def state(home: Path = HOME) -> dict[str, Any]:
@@ -117,8 +118,10 @@ def secrets(root: Path = Path("/")) -> list[dict[str, Any]]:
     for place in ("opt/ai/secrets", *PRIVATE):
         for path in _walk(root / place):
             status = path.lstat()
-            is_key = place != "etc/letsencrypt/archive" or path.name.startswith("privkey")
-            if is_key and not stat.S_ISLNK(status.st_mode):
+            # certbot keeps what is public beside its keys, readable by all.
+            if place in _MIXED and not path.name.startswith(("privkey", "private_key")):
+                continue
+            if not stat.S_ISLNK(status.st_mode):
                 found.append({"path": str(path), "mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid})
     return found[:_SECRET_LIMIT]
 

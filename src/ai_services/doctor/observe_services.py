@@ -49,14 +49,14 @@ def services(names: tuple[str, ...] = SERVICES) -> dict[str, str]:
 
 
 def units(names: list[str]) -> dict[str, dict[str, str]]:
-    """Return each unit's `load`, `active`, `sub`, `enabled`, `result`, `exit_code`, `last_trigger` in systemd's words.
+    """Return what systemd says of each unit: `load`, `active`, `type`, `enabled`, `result`, `last_trigger`.
 
     Raises:
         Unseen: this machine is not run by systemd, or it gives no answer.
     """
     if not Path("/run/systemd/system").is_dir():
         raise Unseen("this machine is not run by systemd")
-    properties = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainStatus,LastTriggerUSec,Names"
+    properties = "Id,Type,LoadState,ActiveState,UnitFileState,Result,LastTriggerUSec"
     ran = run(["systemctl", "show", "--no-pager", "-p", properties, "--", *names], 10)
     # One block per unit in the order asked, parted by empty lines.
     blocks = [dict(re.findall(r"^(\w+)=(.*)$", block, re.MULTILINE)) for block in ran.out.strip().split("\n\n")]
@@ -66,10 +66,9 @@ def units(names: list[str]) -> dict[str, dict[str, str]]:
         name: {
             "load": block.get("LoadState", ""),
             "active": block.get("ActiveState", ""),
-            "sub": block.get("SubState", ""),
+            "type": block.get("Type", ""),
             "enabled": block.get("UnitFileState", ""),
             "result": block.get("Result", ""),
-            "exit_code": block.get("ExecMainStatus", ""),
             "last_trigger": block.get("LastTriggerUSec", ""),
         }
         for name, block in zip(names, blocks)

@@ -1,5 +1,7 @@
 """Stands in for the gateway (127.0.0.1:8080) and a registry (8443, TLS). How it behaves is in /run/standin.json."""
 
+from __future__ import annotations
+
 import email.utils
 import json
 import pkgutil
@@ -9,74 +11,85 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, "/usr/local/bin/doctor.pyz")
-TEXT = json.loads(pkgutil.get_data("ai_services", "local/sample.json"))["text"]
+_DOCTOR = "/usr/local/bin/doctor.pyz"
+_KEY = "the-key-of-the-patient"
+_IMAGE = Path("/usr/local/lib/patient.image")
 
 
-def wish(name, default):
+def wish(name: str, default: Any) -> Any:
+    """What /run/standin.json says about `name`."""
     try:
         return json.loads(Path("/run/standin.json").read_text()).get(name, default)
     except (OSError, ValueError):
         return default
 
 
-class Gateway(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
+def sample_text() -> str:
+    """What is said in the doctor's recording."""
+    sys.path.insert(0, _DOCTOR)
+    return str(json.loads(pkgutil.get_data("ai_services", "local/sample.json") or b"{}")["text"])
 
-    def answer(self, status, body):
+
+class Gateway(BaseHTTPRequestHandler):
+    """Answers as the gateway does."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Health (open), then what needs the key."""
+        if self.path == "/health":
+            self._health()
+        elif self._allowed():
+            models = [{"name": "m", "size": 100, "size_vram": wish("size_vram", 0)}]
+            self._answer(200, {"models": models} if self.path == "/api/ps" else {"data": [{"id": "m"}]})
+
+    def do_POST(self) -> None:
+        """A transcription or a completion."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if not self._allowed():
+            return
+        if self.path == "/transcribe":
+            self._answer(200, {"text": wish("text", sample_text())})
+        elif wish("completion", 200) != 200:
+            self._answer(wish("completion", 200), {"error": {"message": "model requires more system memory"}})
+        else:
+            self._answer(200, {"choices": [{"message": {"content": "Paris."}}], "usage": {"completion_tokens": 3}})
+
+    def _health(self) -> None:
+        if wish("garbage", False):
+            self._answer(200, b'{"status": "ok", "comp\xff\xfe')
+            return
+        whisper = {"status": wish("whisper", "ok"), "device": wish("device", "cpu"), "reason": "no answer within 2 s"}
+        self._answer(200, {"version": "0.1.0", "components": {"whisper-api": whisper, "ollama": {"status": "ok"}}})
+
+    def _allowed(self) -> bool:
+        if self.headers.get("Authorization") == f"Bearer {_KEY}" or wish("open", False):
+            return True
+        self._answer(401, {"error": {"message": "a key is needed"}})
+        return False
+
+    def _answer(self, status: int, body: bytes | dict[str, Any]) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
-    def allowed(self):
-        if self.headers.get("Authorization") == "Bearer the-key-of-the-patient" or wish("open", False):
-            return True
-        self.answer(401, {"error": {"message": "a key is needed"}})
-        return False
-
-    def do_GET(self):
-        if self.path == "/health":
-            if wish("garbage", False):
-                return self.answer(200, b'{"status": "ok", "comp\xff\xfe')
-            whisper = {
-                "status": wish("whisper", "ok"),
-                "device": wish("device", "cpu"),
-                "reason": "no answer within 2 s",
-            }
-            return self.answer(
-                200, {"version": "0.1.0", "components": {"whisper-api": whisper, "ollama": {"status": "ok"}}}
-            )
-        if not self.allowed():
-            return None
-        if self.path == "/api/ps":
-            return self.answer(200, {"models": [{"name": "m", "size": 100, "size_vram": wish("size_vram", 0)}]})
-        return self.answer(200, {"data": [{"id": "m"}]})
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.allowed():
-            return
-        if self.path == "/transcribe":
-            self.answer(200, {"text": wish("text", TEXT)})
-        elif wish("completion", 200) != 200:
-            self.answer(wish("completion", 200), {"error": {"message": "model requires more system memory"}})
-        else:
-            self.answer(200, {"choices": [{"message": {"content": "Paris."}}], "usage": {"completion_tokens": 3}})
-
 
 class Registry(Gateway):
-    def date_time_string(self, timestamp=None):
-        return email.utils.formatdate(time.time() - wish("clock_ahead_s", 0), usegmt=True)
+    """Knows one digest, and has a clock of its own."""
 
-    def do_HEAD(self):
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header."""
+        return email.utils.formatdate(time.time() - float(wish("clock_ahead_s", 0)), usegmt=True)
+
+    def do_HEAD(self) -> None:
+        """A manifest."""
         self.send_response(200)
-        self.send_header(
-            "Docker-Content-Digest", wish("digest", Path("/usr/local/lib/patient.image").read_text().strip())
-        )
+        self.send_header("Docker-Content-Digest", str(wish("digest", _IMAGE.read_text().strip())))
         self.end_headers()
 
 

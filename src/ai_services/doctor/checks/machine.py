@@ -142,6 +142,8 @@ def failed_units(seen: Seen) -> Verdict:
         elif unit["active"] == "failed":
             down.append(f"{name} failed ({unit['result'] or 'no reason given'})")
         elif unit["expected"] and unit["active"] not in ("active", "activating", "reloading"):
+            if unit["type"] == "oneshot" and unit["result"] == "success":
+                continue  # it did its work, or does it at the next boot
             down.append(f"{name} is {unit['active']}")
             if name != "docker.service":
                 fixes.append(Fix("start-unit", name))
