@@ -20,6 +20,12 @@ from ai_services.host.values import collect
 from ai_services.local.home import Home
 from ai_services.verbs.output import print_json
 
+SITE, PREFLIGHT = "site.yml", "preflight.yml"
+# Of what a failing step said; a person reads the beginning, and the log has the rest.
+_LINES_OF_REASON = 5
+# Where the host keeps the keys that open its front door, one a line.
+KEY_FILE = "/opt/ai/secrets/api.key"
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -54,9 +60,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     screen.say(f"{'Planning for' if only_plan else 'Checking' if wish.check else 'Deploying to'} {target}; log: {log}")
     variables, secrets = split(settings)
     options = [*(["--check"] if wish.check and not only_plan else []), *(["--diff"] if wish.diff else [])]
-    playbook = "preflight.yml" if only_plan else "site.yml"
     story = Story(screen, checking=wish.check)
-    ansible = Run(playbook, target, variables, log, options, secrets, wish.verbose)
+    ansible = Run(PREFLIGHT if only_plan else SITE, target, variables, log, options, secrets, wish.verbose)
     try:
         status = ansible.go(story.take, story.tick)
     except KeyboardInterrupt:
@@ -104,8 +109,11 @@ def failed(story: Story, target: Target, log: Path, verb: str) -> OperatorError:
     if story.told.plan.get("refusals") or failure.phase in ("Settings", "Looking at the host"):
         return OperatorError(failure.message, hint=where, exit_code=BLOCKED)
     again = f"After mending it, a second run goes on from here: ./ai {verb} {target}"
+    lines = failure.message.strip().splitlines()
+    if len(lines) > _LINES_OF_REASON + 1:
+        lines[_LINES_OF_REASON:] = [f"and {len(lines) - _LINES_OF_REASON} more; the log has them"]
     return OperatorError(
-        f"{failure.phase}: {failure.task} failed.\n  " + failure.message.strip().replace("\n", "\n  "),
+        "\n  ".join([f"{failure.phase}: {failure.task} failed.", *lines]),
         hint=f"{again}\n  {where}",
         exit_code=FAILED,
     )
@@ -154,10 +162,6 @@ def _told(
     screen.say(f"API key  {KEY_FILE} on the host: {key_command}")
     screen.say(f"Log      {log}")
     return OK
-
-
-# Where the host keeps the keys that open its front door, one a line.
-KEY_FILE = "/opt/ai/secrets/api.key"
 
 
 def address(settings: HostSettings, target: Target) -> str:

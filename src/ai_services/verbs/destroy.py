@@ -100,7 +100,7 @@ def agree(target: Target, *, data: bool) -> None:
     Raises:
         OperatorError: the answer was another one, or nobody is there.
     """
-    if not sys.stdin.isatty():
+    if not is_somebody_there():
         raise OperatorError(
             "Nobody is here to agree; nothing was removed.", hint="Agree in advance: --yes", exit_code=USAGE
         )
@@ -110,6 +110,11 @@ def agree(target: Target, *, data: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip() != wanted:
         raise OperatorError("Not agreed; nothing was removed.", exit_code=USAGE)
+
+
+def is_somebody_there() -> bool:
+    """Tell whether a person can answer a question."""
+    return sys.stdin.isatty()
 
 
 def _end(as_json: bool, target: Target, found: Remains, *, removed: bool, seconds: float) -> int:

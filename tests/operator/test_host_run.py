@@ -1,0 +1,468 @@
+"""One run of Ansible from `./ai`: secrets in no place but their file, an end in order, and what SSH says in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ai_services.cli import app
+from ai_services.exits import BLOCKED, USAGE, OperatorError
+from ai_services.host import known_hosts
+from ai_services.host.known_hosts import HostKey, KnownHosts
+from ai_services.host.playbook import Run, log_path
+from ai_services.host.remains import Remains
+from ai_services.host.ssh_errors import UnknownHostKeyError, explain
+from ai_services.host.target import Target
+from ai_services.host.values import collect
+
+ROOT = Path(__file__).resolve().parents[2]
+CANARY = "canary-7f3a9b-of-a-token"
+# Deploys with a playbook of the test's own, as `./ai deploy` would with ours.
+DRIVER = """
+import sys
+from ai_services.verbs import deploy
+deploy.SITE = sys.argv.pop(1)
+from ai_services.cli import main
+main()
+"""
+# Says that it runs, and by whom; then waits to be ended.
+SLOW = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Change something
+      ansible.builtin.copy: {{content: changed, dest: {folder}/changed, mode: "0600"}}
+    - name: Take a long time
+      ansible.builtin.shell: echo $$ > {folder}/pid.part && mv {folder}/pid.part {folder}/pid && exec sleep 300
+"""
+LOOKING = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Read the token as a role does
+      ansible.builtin.copy:
+        content: "{{{{ lookup('ansible.builtin.file', ai_ghcr_token_file) }}}}"
+        dest: {folder}/token
+        mode: "0600"
+      no_log: true
+      diff: false
+    - name: Wait to be looked at
+      ansible.builtin.wait_for: {{path: {folder}/seen, timeout: 60}}
+"""
+
+
+@pytest.fixture
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that says nothing, a home of its own, and a settings file that is right."""
+    for name in list(os.environ):
+        if name.startswith(("TF_VAR_ai_", "AI_", "SSH_USER", "SSH_KEY")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AI_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ai.yml").write_text('ai_tls: "off"\nai_github_owner: octo-org\n')
+    return tmp_path
+
+
+def start(folder: Path, playbook: str, **environment: str) -> subprocess.Popen[str]:
+    """`./ai deploy localhost` with this playbook."""
+    (folder / "play.yml").write_text(playbook.format(folder=folder))
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(folder / "play.yml"), "deploy", "localhost"],
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def appears(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait for a file that the run makes; as long as the run lives."""
+    while not path.exists():
+        if process.poll() is not None:
+            raise AssertionError(process.communicate())
+        time.sleep(0.05)
+
+
+def sessions_processes(text: str) -> list[int]:
+    """Processes that have `text` in their arguments or environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        for file in ("cmdline", "environ"):
+            try:
+                if text.encode() in (folder / file).read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="other processes are seen in /proc")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="deploying to this very machine needs root or sudo")
+
+
+@needs_proc
+@needs_root
+def test_a_token_is_nowhere_but_in_a_file_of_its_own(clean: Path) -> None:
+    """Show: planted canaries are in no log, process list or Ansible output; the file is gone at the end."""
+    process = start(clean, LOOKING, TF_VAR_ai_ghcr_token=CANARY)
+    try:
+        appears(clean / "token", process)
+        assert (clean / "token").read_text() == CANARY
+        # `./ai` itself was given it by the environment; nobody below it has it.
+        assert set(sessions_processes(CANARY)) <= {process.pid, os.getpid()}
+        (private,) = Path(tempfile.gettempdir()).glob(f"ai-run-{process.pid}-*")
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(file.stat().st_mode) for file in private.iterdir() if file.is_file()} == {0o600}
+        assert CANARY not in (private / "variables.json").read_text()
+    finally:
+        (clean / "seen").touch()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert not private.exists()
+    (log,) = (clean / "home" / "logs").iterdir()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    for text in (out, err, log.read_text()):
+        assert CANARY not in text
+
+
+@needs_root
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_in_the_middle(clean: Path, number: signal.Signals, code: int) -> None:
+    """Ctrl-C is honoured: Ansible and its children end, secrets go, and the state of the host is said."""
+    process = start(clean, SLOW, TF_VAR_ai_ghcr_token=CANARY)
+    appears(clean / "pid", process)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    child = int((clean / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+    assert list(Path(tempfile.gettempdir()).glob(f"ai-run-{process.pid}-*")) == []
+    assert "localhost is half way." in out
+    assert "Take a long time) may still come to its end there" in out
+    assert "A second run goes on from here: ./ai deploy localhost" in out
+    assert "Traceback" not in out + err
+
+
+@needs_root
+def test_what_a_killed_run_left_goes_with_the_next(clean: Path) -> None:
+    process = start(clean, SLOW, TF_VAR_ai_ghcr_token=CANARY)
+    appears(clean / "pid", process)
+    process.kill()
+    process.communicate()
+    (left,) = Path(tempfile.gettempdir()).glob(f"ai-run-{process.pid}-*")
+    os.kill(int((clean / "pid").read_text()), signal.SIGKILL)
+    assert CliRunner().invoke(app, ["deploy", "localhost", "--check", "--set", "ai_accelerator=cpu"]).exit_code in (
+        0,
+        BLOCKED,
+    )
+    assert not left.exists()
+
+
+@needs_root
+def test_this_machine_needs_no_ssh(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` is looked at without SSH: its plan comes, or a refusal that names what is in the way."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    ssh = clean / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text("#!/bin/sh\ntouch called\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    done = CliRunner().invoke(app, ["deploy", "localhost", "--check"])
+    assert done.exit_code in (0, BLOCKED), done.output
+    assert ("The plan:" in done.output) is (done.exit_code == 0)
+    assert not (clean / "called").exists()
+
+
+class TestSettingsPlaces:
+    """The file, then TF_VAR_ai_*, then AI_*, then --set, then a flag of its own: the later wins."""
+
+    def test_the_later_wins_and_says_where_it_was(self, clean: Path) -> None:
+        environment = {"TF_VAR_ai_domain": "two.example.com"}
+        given = collect(environment=environment)
+        assert given.values["ai_github_owner"] == "octo-org"
+        assert given.values["ai_domain"] == "two.example.com"
+        environment["AI_DOMAIN"] = "three.example.com"
+        assert collect(environment=environment).places["ai_domain"] == "from the environment: AI_DOMAIN"
+        given = collect(environment=environment, pairs=["ai_domain=four.example.com"])
+        assert given.values["ai_domain"] == "four.example.com"
+        given = collect(environment=environment, pairs=["ai_domain=four.example.com"], options={"ai_domain": "five"})
+        assert (given.values["ai_domain"], given.places["ai_domain"]) == ("five", "from --domain")
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("ai_domain: [\n", "line 2 is not YAML"),
+            ("- ai_domain\n", "holds no settings"),
+            ("ai_domain: a.b\nai_domain: c.d\n", "ai_domain is given twice"),
+            ("!!python/object:os.system {}\n", "is not YAML"),
+        ],
+    )
+    def test_a_file_that_is_none(self, content: str, said: str, clean: Path) -> None:
+        (clean / "ai.yml").write_text(content)
+        done = CliRunner().invoke(app, ["deploy", "h"])
+        assert done.exit_code == USAGE
+        assert said in done.stderr
+
+    def test_a_file_that_is_not_there(self, clean: Path) -> None:
+        done = CliRunner().invoke(app, ["deploy", "h", "--config", "no.yml"])
+        assert done.exit_code == USAGE
+        assert "no.yml cannot be read" in done.stderr
+        assert "cp bootstrap/ai/ai.example.yml ai.yml" in done.stderr
+
+    def test_a_pair_without_a_value(self, clean: Path) -> None:
+        done = CliRunner().invoke(app, ["deploy", "h", "--set", "ai_domain"])
+        assert done.exit_code == USAGE
+        assert '--set "ai_domain" has no value' in done.stderr
+
+
+class TestTarget:
+    @pytest.mark.parametrize(
+        ("words", "parts"),
+        [
+            ("gpu-1", ("gpu-1", None, None)),
+            ("192.168.20.30", ("192.168.20.30", None, None)),
+            ("deployer@gpu-1.example.com:2222", ("gpu-1.example.com", "deployer", 2222)),
+            ("[2001:db8::1]:22", ("2001:db8::1", None, 22)),
+            ("2001:db8::1", ("2001:db8::1", None, None)),
+            ("root@[fe80::1]", ("fe80::1", "root", None)),
+        ],
+    )
+    def test_as_people_name_it(self, words: str, parts: tuple[str, str | None, int | None], clean: Path) -> None:
+        target = Target.parse(words)
+        assert (target.host, target.user, target.port) == parts
+        assert not target.is_local
+
+    @pytest.mark.parametrize("words", ["", "a b", "-oProxyCommand=x", "a@b@c", "host:0", "host:99999", "h;rm", "user@"])
+    def test_what_is_none(self, words: str, clean: Path) -> None:
+        with pytest.raises(OperatorError) as caught:
+            Target.parse(words)
+        assert caught.value.exit_code == USAGE
+
+    def test_the_seeds_environment(self, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (clean / "key").touch()
+        monkeypatch.setenv("SSH_USER", "deployer")
+        monkeypatch.setenv("SSH_KEY", "key")
+        target = Target.parse("gpu-1")
+        assert (target.user, target.key) == ("deployer", clean / "key")
+        with pytest.raises(OperatorError, match="Two users"):
+            Target.parse("root@gpu-1", user="deployer")
+
+    def test_a_key_that_is_not_there(self, clean: Path) -> None:
+        done = CliRunner().invoke(app, ["deploy", "gpu-1", "--key", "nowhere"])
+        assert (done.exit_code, "nowhere is not there" in done.stderr) == (USAGE, True)
+
+
+class TestWhatSshSays:
+    """Each in one sentence with the next step."""
+
+    @pytest.mark.parametrize(
+        ("said", "message", "hint"),
+        [
+            ("Host key verification failed.", "is not known", "--host-key"),
+            ("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @", "has another SSH key", "ssh-keygen -R gpu-1"),
+            ("deployer@gpu-1: Permission denied (publickey).", "does not let deployer in", "ssh-copy-id"),
+            ("ssh: Could not resolve hostname gpu-1: Name or service not known", "leads to no address", "Correct"),
+            ("ssh: connect to host gpu-1 port 22: Connection refused", "no SSH server listens", "HOST:PORT"),
+            ("ssh: connect to host gpu-1 port 22: Connection timed out", "nothing answers", "ping gpu-1"),
+            ("WARNING: UNPROTECTED PRIVATE KEY FILE!\nPermission denied", "others can read it", "chmod 600"),
+            ("kex_exchange_identification: Connection closed by remote host", "ended the SSH connection", "journalctl"),
+            ("something new", "it said: something new", "ssh deployer@gpu-1 true"),
+        ],
+    )
+    def test_one_sentence(self, said: str, message: str, hint: str) -> None:
+        error = explain(said, Target("gpu-1", "deployer"))
+        assert message in error.message
+        assert hint in error.hint
+        assert error.exit_code == BLOCKED
+
+    def test_nobody_listens(self, clean: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        done = CliRunner().invoke(app, ["deploy", f"127.0.0.1:{port}"])
+        assert done.exit_code == BLOCKED
+        assert f"no SSH server listens there on port {port}" in done.stderr
+
+    def test_something_else_listens(self, clean: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def greet() -> None:
+                taken, _ = listener.accept()
+                taken.sendall(b"220 mail.example.com ESMTP\r\n")
+                taken.close()
+
+            threading.Thread(target=greet, daemon=True).start()
+            done = CliRunner().invoke(app, ["deploy", f"127.0.0.1:{listener.getsockname()[1]}"])
+        assert done.exit_code == BLOCKED
+        assert len(done.stderr.strip().splitlines()) == 2, "one sentence and the next step"
+
+    @pytest.mark.parametrize(
+        ("answers", "said"),
+        [
+            ("no-python user=x", "has no python3"),
+            ("no-sudo user=x", "has no sudo, and x is not root"),
+            ("sudo-asks user=x", "asks x for a password"),
+            ("", "does not answer as a POSIX shell"),
+        ],
+    )
+    def test_what_a_host_may_lack(self, answers: str, said: str, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = clean / "bin" / "ssh"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\nprintf '%s\\n' {answers}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        done = CliRunner().invoke(app, ["deploy", "gpu-1"])
+        assert done.exit_code == BLOCKED
+        assert said in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+class TestHostKeys:
+    """Never blind trust: a key is pinned, or a person agrees to its fingerprint."""
+
+    @pytest.fixture
+    def key(self, tmp_path: Path) -> HostKey:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "hostkey"], check=True)
+        kind, blob = (tmp_path / "hostkey.pub").read_text().split()[:2]
+        return HostKey(kind, blob)
+
+    @pytest.fixture
+    def offered(self, key: HostKey, monkeypatch: pytest.MonkeyPatch) -> HostKey:
+        monkeypatch.setattr(known_hosts, "scan", lambda *_: [key])
+        return key
+
+    def test_the_fingerprint_is_ssh_keygens(self, key: HostKey, tmp_path: Path) -> None:
+        said = subprocess.run(
+            ["ssh-keygen", "-lf", tmp_path / "hostkey.pub"], capture_output=True, text=True, check=True
+        )
+        assert key.fingerprint in said.stdout
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_the_pinned_one_is_remembered(self, offered: HostKey, tmp_path: Path, whole: bool) -> None:
+        known = KnownHosts(tmp_path / "home" / "known_hosts")
+        pinned = f"{offered.kind} {offered.blob} root@gpu-1" if whole else offered.fingerprint
+        known_hosts.accept(known, "gpu-1", 2222, pinned=pinned, ask=None)
+        known_hosts.accept(known, "gpu-1", 2222, pinned=pinned, ask=None)
+        assert known.file.read_text() == f"[gpu-1]:2222 {offered.kind} {offered.blob}\n"
+        assert stat.S_IMODE(known.file.stat().st_mode) == 0o600
+
+    def test_another_than_the_pinned_one(self, offered: HostKey, tmp_path: Path) -> None:
+        known = KnownHosts(tmp_path / "known_hosts")
+        with pytest.raises(OperatorError, match="has another key than the one given by --host-key"):
+            known_hosts.accept(known, "gpu-1", None, pinned="SHA256:" + "A" * 43, ask=None)
+        assert not known.file.exists()
+
+    def test_a_person_is_asked(self, offered: HostKey, tmp_path: Path) -> None:
+        known = KnownHosts(tmp_path / "known_hosts")
+        asked: list[HostKey] = []
+
+        def refuse(key: HostKey) -> bool:
+            asked.append(key)
+            return False
+
+        with pytest.raises(OperatorError, match=f"{offered.kind} SHA256:"):
+            known_hosts.accept(known, "gpu-1", None, pinned=None, ask=refuse)
+        assert asked == [offered]
+        assert not known.file.exists()
+        known_hosts.accept(known, "gpu-1", None, pinned=None, ask=lambda _: True)
+        assert known.file.read_text().startswith("gpu-1 ssh-ed25519 ")
+
+    def test_nobody_is_there_to_agree(self, offered: HostKey, tmp_path: Path) -> None:
+        with pytest.raises(OperatorError) as caught:
+            known_hosts.accept(KnownHosts(tmp_path / "k"), "gpu-1", None, pinned=None, ask=None)
+        assert f"pin it: --host-key {offered.fingerprint}" in caught.value.hint
+
+    def test_no_fingerprint_at_all(self, offered: HostKey, tmp_path: Path) -> None:
+        with pytest.raises(OperatorError) as caught:
+            known_hosts.accept(KnownHosts(tmp_path / "k"), "gpu-1", None, pinned="yes", ask=None)
+        assert caught.value.exit_code == USAGE
+
+    def test_an_unknown_key_is_no_other_error(self) -> None:
+        assert isinstance(explain("Host key verification failed.", Target("h")), UnknownHostKeyError)
+
+
+class TestDestroySays:
+    FOUND = Remains(
+        containers=["gateway", "ollama"],
+        strangers=["gateway", "ollama", "blog"],
+        volumes={"ollama": 1900, "huggingface": 74},
+        packages=["docker.io", "nginx"],
+        roles=["base", "docker", "nginx"],
+        stack=True,
+        secrets=True,
+        certificates=["README", "ai.example.com"],
+    )
+
+    def test_data_stays_unless_told(self) -> None:
+        goes, stays = "\n".join(self.FOUND.goes(data=False)), "\n".join(self.FOUND.stays(data=False))
+        assert "gateway, ollama" in goes
+        assert "docker.io, nginx" in goes
+        assert "volume" not in goes
+        assert "volume ollama (1900 MiB)" in stays
+        assert "keys and secrets" in stays
+        assert "ai.example.com" in stays
+        assert "README" not in stays
+        assert "containers that are not ours: blog" in stays
+
+    def test_with_data_it_is_said_to_go(self) -> None:
+        goes, stays = "\n".join(self.FOUND.goes(data=True)), "\n".join(self.FOUND.stays(data=True))
+        assert "DATA: volume ollama (1900 MiB)" in goes
+        assert "ollama (" not in stays
+
+    def test_a_bare_host(self) -> None:
+        assert Remains().nothing
+        assert Remains(strangers=["blog"]).nothing
+        assert not Remains(volumes={"ollama": 1}).nothing
+
+    @pytest.mark.parametrize(("arguments", "answer"), [([], "no\n"), (["--data"], "yes\n"), ([], "")])
+    def test_without_agreement_nothing_goes(
+        self, arguments: list[str], answer: str, clean: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ai_services.host.connect.reach", lambda target, *_, **__: target)
+        monkeypatch.setattr("ai_services.host.remains.look", lambda _: self.FOUND)
+        monkeypatch.setattr("ai_services.verbs.destroy.is_somebody_there", lambda: bool(answer))
+        monkeypatch.setattr(Run, "go", lambda *_: pytest.fail("it was begun"))
+        done = CliRunner().invoke(app, ["destroy", "gpu-1", *arguments], input=answer)
+        assert done.exit_code == USAGE
+        assert "nothing was removed" in done.stderr
+        assert "volume ollama (1900 MiB)" in done.stdout
+
+
+def test_only_the_newest_logs_are_kept(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(60):
+        (logs / f"deploy-h-2026{number:04}.log").touch()
+    (logs / "deploy-other-1.log").touch()
+    assert log_path(logs, "deploy", Target("h")).parent == logs
+    kept = sorted(path.name for path in logs.glob("deploy-h-*"))
+    assert len(kept) == 49
+    assert kept[-1] == "deploy-h-20260059.log"
+    assert (logs / "deploy-other-1.log").exists()
+
+
+def test_verbose_shows_ansibles_own_words(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    playbook = clean / "play.yml"
+    playbook.write_text("- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: Hello}\n")
+    events: list[dict[str, Any]] = []
+    for verbose in (False, True):
+        run = Run(str(playbook), Target("localhost", is_root=True), {}, clean / "log", verbose=verbose)
+        assert run.go(events.append, lambda: None) == 0
+        assert ("Hello" in capsys.readouterr().err) is verbose
+    assert {event["event"] for event in events} == {"play", "task", "result", "end"}
