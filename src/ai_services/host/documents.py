@@ -3,6 +3,7 @@
 bootstrap/ai/ai.example.yml   every variable with its default, commented out
 bootstrap/ai/ai.schema.json   JSON schema of ai.yml, for editors
 docs/settings.md              every variable in words
+docs/gpus.md                  every card of the table, and what it can run
 ansible/roles/*/README.md     each role's, from its meta/argument_specs.yml
 """
 
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import yaml
 
+from ai_services.host import gpu_document
 from ai_services.host.settings_table import Variable, renamed, variables
 
 _MADE: Final = "Made by `python -m ai_services.host.documents`; change src/ai_services/host/settings.py instead."
@@ -29,6 +31,7 @@ def documents(top: Path) -> dict[Path, str]:
         top / "bootstrap" / "ai" / "ai.example.yml": example(),
         top / "bootstrap" / "ai" / "ai.schema.json": schema(),
         top / "docs" / "settings.md": page(),
+        top / "docs" / "gpus.md": gpu_document.render(),
     }
     for specs in sorted((top / "ansible" / "roles").glob("*/meta/argument_specs.yml")):
         made[specs.parents[1] / "README.md"] = role_page(specs.parents[1].name, yaml.safe_load(specs.read_text()))

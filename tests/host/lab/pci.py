@@ -36,9 +36,7 @@ def write(folder: Path, cards: tuple[str, ...]) -> Path:
     Raises:
         LabError: a card is neither a known name nor a PCI id.
     """
-    devices = [HOST_BRIDGE]
-    for card in cards:
-        devices.append(identify(card))
+    devices = [HOST_BRIDGE, *(identify(card) for card in cards)]
     shutil.rmtree(folder, ignore_errors=True)
     for slot, (vendor, device, kind) in enumerate(devices):
         _device(folder / f"0000:{slot:02x}:00.0", vendor, device, kind)
