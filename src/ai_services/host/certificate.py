@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
@@ -86,7 +87,9 @@ def _times(path: Path, leaf: x509.Certificate, now: datetime) -> list[str]:
     if now >= ends:
         return [f"The certificate in {path} ended on {ends:%Y-%m-%d %H:%M} UTC. Get a new one."]
     if (ends - now).days < _SOON_DAYS:
-        return [f"The certificate in {path} ends on {ends:%Y-%m-%d %H:%M} UTC, within {_SOON_DAYS} days. Get a new one."]
+        return [
+            f"The certificate in {path} ends on {ends:%Y-%m-%d %H:%M} UTC, within {_SOON_DAYS} days. Get a new one."
+        ]
     return []
 
 
@@ -111,13 +114,14 @@ def _covers(name: str, domain: str) -> bool:
 
 
 def _order(path: Path, chain: list[x509.Certificate]) -> list[str]:
-    for number, (lower, upper) in enumerate(zip(chain, chain[1:], strict=False), start=1):
+    for number, (lower, upper) in enumerate(pairwise(chain), start=1):
         try:
             lower.verify_directly_issued_by(upper)
         except (ValueError, TypeError, InvalidSignature):
+            issuer, issued = upper.subject.rfc4514_string(), lower.subject.rfc4514_string()
             return [
-                f"In {path}, certificate {number + 1} ({upper.subject.rfc4514_string()}) did not issue certificate {number} "
-                f"({lower.subject.rfc4514_string()}). Put the server's certificate first, then each one's issuer."
+                f"In {path}, certificate {number + 1} ({issuer}) did not issue certificate {number} ({issued}). "
+                "Put the server's certificate first, then each one's issuer."
             ]
     leaf = chain[0]
     if len(chain) == 1 and leaf.issuer != leaf.subject and not _known_root(leaf):

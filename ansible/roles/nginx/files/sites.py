@@ -44,11 +44,13 @@ def main():
 def listeners(text, skip_default):
     """Port -> names of servers that listen there, from `nginx -T`, without our own files."""
     found = {}
-    for path, body in re.findall(r"^# configuration file (\S+):\n(.*?)(?=^# configuration file |\Z)", text, re.S | re.M):
+    for path, body in re.findall(
+        r"^# configuration file (\S+):\n(.*?)(?=^# configuration file |\Z)", text, re.DOTALL | re.MULTILINE
+    ):
         if path.startswith(OURS) or (skip_default and path == str(DEFAULT)):
             continue
-        body = re.sub(r"^\s*#.*$", "", body, flags=re.M)
-        for listen in re.findall(r"^\s*listen\s+([^;]+);", body, re.M):
+        body = re.sub(r"^\s*#.*$", "", body, flags=re.MULTILINE)
+        for listen in re.findall(r"^\s*listen\s+([^;]+);", body, re.MULTILINE):
             address = listen.split()[0]
             if address.startswith("unix:"):
                 continue

@@ -106,7 +106,7 @@ def shown(content: Any) -> str:
 
 
 def reason(said: str) -> str:
-    """nginx's own line about what is wrong."""
+    """Nginx's own line about what is wrong."""
     lines = [line.strip() for line in said.splitlines() if "[emerg]" in line] or [said.strip()]
     return lines[0]
 
