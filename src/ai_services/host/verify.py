@@ -265,7 +265,7 @@ class _Visitor:
     def generate(self) -> str:
         said = self._post(
             "/generate",
-            json={"model": self._model, "prompt": QUESTION, "stream": False, "options": {"num_predict": 48}},
+            json={"model": self._model, "prompt": QUESTION, "stream": False, "options": {"num_predict": 16}},
         )
         return _words(said["response"])
 
@@ -300,7 +300,7 @@ class _Visitor:
 
     def _question(self, *, stream: bool) -> dict[str, Any]:
         messages = [{"role": "user", "content": QUESTION}]
-        return {"model": self._model, "messages": messages, "max_tokens": 48, "temperature": 0, "stream": stream}
+        return {"model": self._model, "messages": messages, "max_tokens": 16, "temperature": 0, "stream": stream}
 
     def _session(self) -> requests.Session:
         return self.outside.session(self.key)
