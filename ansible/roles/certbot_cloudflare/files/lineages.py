@@ -1,7 +1,7 @@
 """Say what certbot has here: `lineages.py DOMAIN DIRECTORY_URL` prints one JSON object.
 
-`wanted`: why a certificate has to be obtained ('' when the one here will do); `ours`: whether it is renewed by Cloudflare's
-DNS; `foreign_servers`: the authorities of this host's other certificates that are not DIRECTORY_URL.
+`wanted`: why a certificate has to be obtained ('' when the one here will do); `ours`: whether it is renewed by
+Cloudflare's DNS; `foreign_servers`: the authorities of this host's other certificates that are not DIRECTORY_URL.
 """
 
 import json
@@ -18,7 +18,8 @@ def main():
     own = settings.pop(domain, None)
     foreign = sorted({each.get("server", "") for each in settings.values()} - {directory})
     ours = own is None or own.get("authenticator") == "dns-cloudflare"
-    print(json.dumps({"wanted": wanted(own, ours, domain, directory), "ours": ours, "foreign_servers": foreign}))
+    state = {"wanted": wanted(own, ours, domain, directory), "ours": ours, "foreign_servers": foreign}
+    sys.stdout.write(json.dumps(state))
 
 
 def wanted(own, ours, domain, directory):

@@ -10,68 +10,69 @@ from collections.abc import Callable
 TABLE: tuple[tuple[str, str], ...] = (
     (
         r"Error determining zone_id: (?:6003|9109|9103)|Invalid access token|Invalid request headers",
-        "Cloudflare does not know the API token (mistyped, revoked or expired). Make a new one (My Profile, API Tokens, "
-        'template "Edit zone DNS", limited to the zone of {domain}), put it into the file that ai_cloudflare_token_file '
-        "names, and run the deployment again.",
+        "Cloudflare does not know the API token (mistyped, revoked or expired). Make a new one (My Profile, API "
+        'Tokens, template "Edit zone DNS", limited to the zone of {domain}), put it into the file that '
+        "ai_cloudflare_token_file names, and run the deployment again.",
     ),
     (
         r"Unable to determine zone_id.*(?:429|971|10429|throttling)|throttling your request speed",
-        "Cloudflare answers no more for now: more than 1200 requests in five minutes came with this token. "
-        "Wait five minutes and run the deployment again.",
+        "Cloudflare answers no more for now: more than 1200 requests in five minutes came with this token. Wait "
+        "five minutes and run the deployment again.",
     ),
     (
         r"Unable to determine zone_id for",
-        "The API token sees no zone at Cloudflare that {domain} belongs to. Either the zone is not in this account, or the "
-        "token is limited to other zones: in its settings, add the zone with the permissions Zone/Zone/Read and "
-        "Zone/DNS/Edit, and check ai_domain for a slip.",
+        "The API token sees no zone at Cloudflare that {domain} belongs to. Either the zone is not in this "
+        "account, or the token is limited to other zones: in its settings, add the zone with the permissions "
+        "Zone/Zone/Read and Zone/DNS/Edit, and check ai_domain for a slip.",
     ),
     (
         r"Error communicating with the Cloudflare API: (?:Authentication error|.*permission)",
-        "Cloudflare's token may see the zone of {domain} but not change its DNS. Give it the permission Zone, DNS, Edit "
-        "for this zone and run the deployment again.",
+        "Cloudflare's token may see the zone of {domain} but not change its DNS. Give it the permission Zone, "
+        "DNS, Edit for this zone and run the deployment again.",
     ),
     (
         r"Error communicating with the Cloudflare API: (?:An identical record|The record already|Record already)",
-        "A record _acme-challenge.{domain} of an earlier, broken attempt is still at Cloudflare. Delete it in the "
-        "dashboard (DNS, Records) and run the deployment again.",
+        "A record _acme-challenge.{domain} of an earlier, broken attempt is still at Cloudflare. Delete it in "
+        "the dashboard (DNS, Records) and run the deployment again.",
     ),
     (
         r"api\.cloudflare\.com|network request (?:connection|timeout) error|CFnetworkError",
-        "The host does not reach Cloudflare's API (https://api.cloudflare.com). Check its way out: DNS, proxy, firewall; "
-        "behind a proxy that re-signs TLS, name its authority in ai_extra_ca_file.",
+        "The host does not reach Cloudflare's API (https://api.cloudflare.com). Check its way out: DNS, proxy, "
+        "firewall; behind a proxy that re-signs TLS, name its authority in ai_extra_ca_file.",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
-        "The host does not trust the certificate of the authority it asks (ai_acme_directory). Behind a proxy that re-signs "
-        "TLS, or with an authority of your own, name the root certificate in ai_extra_ca_file.",
+        "The host does not trust the certificate of the authority it asks (ai_acme_directory). Behind a proxy "
+        "that re-signs TLS, or with an authority of your own, name the root certificate in ai_extra_ca_file.",
     ),
     (
-        r"(?:urn:ietf:params:acme:error:)?rateLimited|too many (?:certificates|failed authorizations|new orders|registrations)",
-        "The certificate authority has issued, or been asked for, too many certificates for {domain}, and says no for now. "
-        "Its message names the time to try again. Until then use a test authority "
-        "(ai_acme_directory=https://acme-staging-v02.api.letsencrypt.org/directory) or an own certificate (ai_tls=own).",
+        r"rateLimited|too many (?:certificates|failed authorizations|new orders|registrations)",
+        "The certificate authority has issued, or been asked for, too many certificates for {domain}, and says "
+        "no for now. Its message names the time to try again. Until then use a test authority "
+        "(ai_acme_directory=https://acme-staging-v02.api.letsencrypt.org/directory) or an own certificate "
+        "(ai_tls=own).",
     ),
     (
-        r"(?:urn:ietf:params:acme:error:)?\bcaa\b|CAA record",
-        "A CAA record in DNS forbids this authority to issue for {domain}. Add one that allows it "
-        '(for Let\'s Encrypt: CAA 0 issue "letsencrypt.org") and run the deployment again.',
+        r"error:caa\b|CAA record",
+        "A CAA record in DNS forbids this authority to issue for {domain}. Add one that allows it (for Let's "
+        'Encrypt: CAA 0 issue "letsencrypt.org") and run the deployment again.',
     ),
     (
         r"NXDOMAIN looking up TXT|No TXT record found|Incorrect TXT record|error:dns\b|DNS problem|error:unauthorized",
-        "The certificate authority did not see the record _acme-challenge.{domain} that was written at Cloudflare. Either it "
-        "needs longer (raise ai_dns_propagation_s, to 120 for instance), or the domain's name servers are not Cloudflare's: "
-        "compare with 'dig NS' for the zone.",
+        "The certificate authority did not see the record _acme-challenge.{domain} that was written at "
+        "Cloudflare. Either it needs longer (raise ai_dns_propagation_s, to 120 for instance), or the domain's "
+        "name servers are not Cloudflare's: compare with 'dig NS' for the zone.",
     ),
     (
-        r"Name or service not known|NameResolutionError|Temporary failure in name resolution|Connection refused|timed? ?out"
-        r"|Max retries exceeded|ConnectionError|Network is unreachable",
-        "The host does not reach the certificate authority (ai_acme_directory). Check its way out: DNS, proxy, firewall, and "
-        "the URL.",
+        r"Name or service not known|NameResolutionError|Temporary failure in name resolution|Connection refused"
+        r"|timed? ?out|Max retries exceeded|ConnectionError|Network is unreachable",
+        "The host does not reach the certificate authority (ai_acme_directory). Check its way out: DNS, proxy, "
+        "firewall, and the URL.",
     ),
     (
         r"rejectedIdentifier|Cannot issue for|does not end with a valid public suffix|Policy forbids",
-        "This authority issues nothing for {domain}: the name is not public or not allowed. Give a name in a public zone, "
-        "or name your own authority in ai_acme_directory.",
+        "This authority issues nothing for {domain}: the name is not public or not allowed. Give a name in a "
+        "public zone, or name your own authority in ai_acme_directory.",
     ),
     (
         r"invalidContact|unsupportedContact|is not a valid e-?mail|Error creating new account",
@@ -79,7 +80,8 @@ TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         r"Another instance of Certbot is already running",
-        "Another certbot runs on this host (the renewal, perhaps). Wait until it has ended and run the deployment again.",
+        "Another certbot runs on this host (the renewal, perhaps). Wait until it has ended and run the "
+        "deployment again.",
     ),
     (
         r"No space left on device",
@@ -87,7 +89,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ),
 )
 _NOISE = re.compile(
-    r"Saving debug log to|Ask for help|See the logfile|Some challenges have failed|^- -|Encountered exception during recovery"
+    r"Saving debug log to|Ask for help|See the logfile|Some challenges have failed|^- -|Encountered exception during"
     r"|Plugins selected|Please choose|Requesting a certificate|Account registered|Waiting \d+ seconds|Hint: "
 )
 
@@ -103,7 +105,7 @@ def certbot_advice(output: str, domain: str) -> str:
             return f"{advice.format(domain=domain)} (certbot said: {essence(output)})"
     return (
         f"certbot obtained no certificate for {domain}: {essence(output)} The whole story is on the host in "
-        "/var/log/letsencrypt/letsencrypt.log."
+        "/var/log/letsencrypt/letsencrypt.log.",
     )
 
 

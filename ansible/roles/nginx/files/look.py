@@ -43,7 +43,7 @@ def problems(wanted):
         served = served_certificate(wanted.domain)
         there = ssl.PEM_cert_to_DER_cert(first(Path(wanted.certificate).read_text()))
         if served != there:
-            yield f"nginx does not serve the certificate in {wanted.certificate} for {wanted.domain}; systemctl reload nginx."
+            yield f"nginx does not serve {wanted.certificate} for {wanted.domain}; systemctl reload nginx."
         status, location = plain(wanted.domain, "/docs?x=1")
         if (status, location) != (308, f"https://{wanted.domain}/docs?x=1"):
             yield f"Port 80 does not lead to https for {wanted.domain}: it said {status} {location}."
@@ -73,9 +73,11 @@ def served_certificate(name):
     # Compared with the file byte by byte; whether it is trusted is asked from outside.
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection(("127.0.0.1", 443), timeout=10) as raw:
-            with context.wrap_socket(raw, server_hostname=name) as secured:
-                return secured.getpeercert(binary_form=True)
+        with (
+            socket.create_connection(("127.0.0.1", 443), timeout=10) as raw,
+            context.wrap_socket(raw, server_hostname=name) as secured,
+        ):
+            return secured.getpeercert(binary_form=True)
     except OSError:
         return None
 

@@ -1,14 +1,15 @@
 """Print, as one JSON object, what the role has to know about this host's nginx.
 
 `version_text`: `nginx -V` ('' without nginx); `broken`: why nginx does not accept its configuration ('' when it does);
-`others`: port -> names of the sites of others that listen there; `default_pristine`: whether the packaged default site is
-enabled and as it was packaged; `ipv6`: whether this kernel speaks IPv6.
+`others`: port -> files of the sites of others that listen there; `default_pristine`: whether the packaged default site
+is enabled and as it was packaged; `ipv6`: whether this kernel speaks IPv6.
 """
 
 import hashlib
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 OURS = ("/etc/nginx/ai/", "/etc/nginx/sites-available/ai-services.conf", "/etc/nginx/sites-enabled/zz-ai-services.conf")
@@ -28,17 +29,14 @@ def main():
     # What is broken in a file of ours is about to be replaced.
     if any(name in broken for name in OURS):
         broken = ""
-    print(
-        json.dumps(
-            {
-                "version_text": version,
-                "broken": broken,
-                "others": listeners(text, skip_default=pristine),
-                "default_pristine": pristine,
-                "ipv6": Path("/proc/net/if_inet6").exists(),
-            }
-        )
-    )
+    told = {
+        "version_text": version,
+        "broken": broken,
+        "others": listeners(text, skip_default=pristine),
+        "default_pristine": pristine,
+        "ipv6": Path("/proc/net/if_inet6").exists(),
+    }
+    sys.stdout.write(json.dumps(told))
 
 
 def listeners(text, skip_default):
@@ -49,7 +47,6 @@ def listeners(text, skip_default):
     ):
         if path.startswith(OURS) or (skip_default and path == str(DEFAULT)):
             continue
-        body = re.sub(r"^\s*#.*$", "", body, flags=re.MULTILINE)
         for listen in re.findall(r"^\s*listen\s+([^;]+);", body, re.MULTILINE):
             address = listen.split()[0]
             if address.startswith("unix:"):

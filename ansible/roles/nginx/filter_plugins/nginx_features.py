@@ -20,7 +20,8 @@ def features(nginx: str, openssl: str) -> dict[str, Any]:
     """What these versions can do; both as dotted numbers.
 
     `http2_directive`: `http2 on` instead of a word of `listen` (nginx 1.25.1). `reject_handshake`:
-    `ssl_reject_handshake` (nginx 1.19.4). `keepalive_min`: `keepalive_min_timeout` (nginx 1.27.4). `mlkem`: the hybrid group X25519MLKEM768 (OpenSSL 3.5).
+    `ssl_reject_handshake` (nginx 1.19.4). `keepalive_min`: `keepalive_min_timeout` (nginx 1.27.4).
+    `mlkem`: the hybrid group X25519MLKEM768 (OpenSSL 3.5).
     """
     return {
         "nginx": nginx,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,8 @@ def main() -> None:
                 put(Path(path), content)
             module.fail_json(
                 msg=f"nginx does not accept the new configuration, so the old one is back and nothing was reloaded: "
-                f"{reason(error or output)} If a file of another site is named there, mend that one; otherwise this is a "
-                "fault of ai-services."
+                f"{reason(error or output)} If a file of another site is named there, mend that one; otherwise "
+                "this is a fault of ai-services."
             )
     module.exit_json(changed=bool(new), paths=sorted(new), diff=diff)
 
@@ -78,7 +77,7 @@ def plan(ask: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def found(path: Path) -> Any:
     """What is at a path: bytes, a Link, or None."""
     if path.is_symlink():
-        return Link(os.readlink(path))
+        return Link(path.readlink())
     return path.read_bytes() if path.is_file() else None
 
 
