@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shlex
 import sys
@@ -39,10 +40,11 @@ class ActionModule(ActionBase):
         if "msg" in found:
             return result | found | {"failed": True}
         facts = found["facts"]
-        plan = make_plan(facts, settings, local=self._connection.transport == "local").as_dict()
+        now = datetime.datetime.now(datetime.UTC)
+        plan = make_plan(facts, settings, local=self._connection.transport == "local", now=now).as_dict()
         event = {"event": "plan", **{key: plan.get(key, []) for key in ("plan", "warnings", "refusals")}}
         if plan["refusals"]:
-            words = [f"{entry['what']}: {entry['why']} {entry['nearest']}".strip() for entry in plan["refusals"]]
+            words = [f"{entry['what']} {entry['why']} {entry['nearest']}" for entry in plan["refusals"]]
             message = "\n".join(["This host cannot become what was asked for; nothing was changed.", *words])
             return result | {"failed": True, "msg": message, "ai_event": event}
         learned = {"ai_plan": plan, "ai_facts": facts, "base_doctor_zipapp": str(zipapp)}
