@@ -167,7 +167,7 @@ class Story:
             for sentence in sentences:
                 self._say(f"  • {sentence}")
         for warning in self.told.plan.get("warnings", []):
-            self._screen.warn(" ".join(filter(None, (warning["what"], warning["why"]))))
+            self._screen.warn(" ".join(filter(None, (warning["what"], warning["why"], warning.get("nearest")))))
         self._say()
 
     def _on_verified(self, event: dict[str, Any]) -> None:
