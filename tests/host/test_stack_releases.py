@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -75,7 +76,9 @@ def test_a_release_says_what_is_in_it(tmp_path: Path) -> None:
     about = Store(tmp_path).about(first.id)
     assert about["id"] == first.id
     assert about["version"] == "1"
-    assert set(about["files"]) == set(OLD)
+    mounted = tmp_path / "config" / next(iter(first.config)) / "backends.json"
+    assert set(about["files"]) == {*OLD, str(mounted)}
+    assert about["files"][str(mounted)] == hashlib.sha256(mounted.read_bytes()).hexdigest()
     assert (tmp_path / "compose.yaml").read_text() == first.files["compose.yaml"]
     assert (tmp_path / ".env").read_text() == "A=1\n"
 

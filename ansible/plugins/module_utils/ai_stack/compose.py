@@ -89,6 +89,9 @@ class Compose:
                 count = int(state.get("RestartCount", 0))
                 if count - restarts.setdefault(name, count) >= _RESTARTS_ARE_A_LOOP:
                     raise UnhealthyError(self._complaint(sick, f"{name} starts over and over"))
+                # Docker says so after the start period and three bad answers: more patience would not help.
+                if state.get("State", {}).get("Health", {}).get("Status") == "unhealthy":
+                    raise UnhealthyError(self._complaint(sick, f"the health check of {name} has given it up"))
             if time.monotonic() >= ends_at:
                 raise UnhealthyError(self._complaint(sick, f"not healthy within {timeout_s:g} s"))
             time.sleep(_LOOK_EVERY_S)

@@ -124,7 +124,10 @@ class Store:
             return False
         for name, files in wanted.config.items():
             _write_directory(self.root / "config" / name, files)
-        sums = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in sorted(wanted.files.items())}
+        written = {**wanted.files}
+        for directory, files in wanted.config.items():
+            written |= {str(self.root / "config" / directory / name): content for name, content in files.items()}
+        sums = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in sorted(written.items())}
         record = {
             "id": wanted.id,
             "created": self.about(wanted.id).get("created") or utc_now(),
