@@ -57,14 +57,14 @@ OUTPUTS = {
         "does not reach Cloudflare's API",
     ),
     "authority out of reach": (
-        "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme.lab.test', port=443): Max retries exceeded "
-        "with url: /dir (Caused by NameResolutionError)",
+        "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme.lab.test', port=443): Max retries "
+        "exceeded with url: /dir (Caused by NameResolutionError)",
         "does not reach the certificate authority",
     ),
     "authority not trusted": (
         "requests.exceptions.SSLError: HTTPSConnectionPool(host='acme.lab.test', port=443): Max retries exceeded with "
-        "url: /dir (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify "
-        "failed: self-signed certificate in certificate chain')))",
+        "url: /dir (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate "
+        "verify failed: self-signed certificate in certificate chain')))",
         "ai_extra_ca_file",
     ),
     "rate limited": (

@@ -105,7 +105,7 @@ def certbot_advice(output: str, domain: str) -> str:
             return f"{advice.format(domain=domain)} (certbot said: {essence(output)})"
     return (
         f"certbot obtained no certificate for {domain}: {essence(output)} The whole story is on the host in "
-        "/var/log/letsencrypt/letsencrypt.log.",
+        "/var/log/letsencrypt/letsencrypt.log."
     )
 
 
