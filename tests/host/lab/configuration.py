@@ -219,6 +219,8 @@ def _pebble() -> dict[str, object]:
             "tlsPort": 443,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": False,
+            # as Let's Encrypt: the renewal is due by a fraction of this
+            "certificateValidityPeriod": 90 * 86_400,
             "retryAfter": {"authz": 1, "order": 1},
         }
     }

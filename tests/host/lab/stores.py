@@ -18,7 +18,7 @@ from ai_services.console import Screen
 from ai_services.local import ollama_models, ports
 from ai_services.local.state import Llm
 from ai_services.models import catalogue, fetch, resolve
-from host.lab import engine, internet
+from host.lab import base_images, engine, internet
 from host.lab.place import DOCKER_HUB, GHCR, REPOSITORY, Lab, LabError, remark
 
 START_TIMEOUT_S = 30
@@ -45,6 +45,12 @@ def push_image(lab: Lab, reference: str, name: str) -> str:
     repository = here.rpartition(":")[0]
     digest = next((one for one in found.get("RepoDigests") or [] if one.startswith(f"{repository}@")), "")
     return digest.rpartition("@")[2]
+
+
+def push_silent_image(lab: Lab, name: str) -> str:
+    """Push, as `name`, an image that starts and never serves; answers its digest."""
+    made = engine.call("build", "--quiet", "-", stdin=f"FROM {base_images.base_image(internet.SUITE)}\nCMD sleep 1d\n")
+    return push_image(lab, made.stdout.strip(), name)
 
 
 def ensure_model(lab: Lab) -> None:
