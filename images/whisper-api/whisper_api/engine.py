@@ -20,6 +20,8 @@ State = Literal["stopped", "loading", "ready", "failed"]
 LOAD_ATTEMPTS = 3
 LOAD_RETRY_S = 5.0
 BACKGROUND_RETRY_S = 30.0
+TELL_EVERY_S = 10.0
+MIB = 1024 * 1024
 
 
 class EngineLostError(Exception):
@@ -45,6 +47,7 @@ class Engine:
         self.facts: Facts | None = None
         self.restarts = 0
         self.failure = ""
+        self.fetched = ""
 
     @property
     def pid(self) -> int | None:
@@ -120,7 +123,7 @@ class Engine:
         for _ in range(LOAD_ATTEMPTS):
             await self._detach("loading")
             link = self._link = await EngineLink.open(self._settings, self._on_lost)
-            message = await link.next(self._settings.engine_stall_s)
+            message = await self._loaded(link)
             if message is not None:
                 break
             self._log.warning("engine_lost_while_loading")
@@ -136,6 +139,22 @@ class Engine:
         self._set("ready")
         self._log.info("model_loaded", model=self._settings.model_name, **vars(self.facts))
         self._unload_later()
+
+    async def _loaded(self, link: EngineLink) -> dict[str, Any] | None:
+        """The engine's word that the model is loaded or cannot be; None when it is gone or silent."""
+        told_at = float("-inf")
+        self.fetched = ""
+        while (message := await link.next(self._settings.engine_stall_s)) is not None and message[
+            "event"
+        ] == "fetching":
+            done_mib, total_mib = (message[name] // MIB for name in ("done_bytes", "total_bytes"))
+            self.fetched = f"fetched {done_mib} of {total_mib} MiB of the model"
+            self._on_change()
+            if time.monotonic() - told_at >= TELL_EVERY_S or done_mib == total_mib:
+                told_at = time.monotonic()
+                self._log.info("model_fetched", done_mib=done_mib, total_mib=total_mib)
+        self.fetched = ""
+        return message
 
     async def _run_once(self, path: Path, options: dict[str, Any], progress: Callable[[float], None]) -> Transcript:
         link = self._link

@@ -1,7 +1,8 @@
 """The engine: the process that holds the model. It can be killed at any time; the server starts another.
 
 Messages are frames (framing.py) on a socketpair. In: {"op": "transcribe", "id", "path", "options"},
-{"op": "cancel", "id"}. Out: {"event": "ready", ...}, {"event": "failed_to_load", "message"}, and for a task
+{"op": "cancel", "id"}. Out: {"event": "fetching", "done_bytes", "total_bytes"} while the model comes from the hub,
+{"event": "ready", ...}, {"event": "failed_to_load", "message"}, and for a task
 {"event": "segment" | "progress" | "done" | "cancelled" | "failed", "id", ...}. One task at a time.
 """
 
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,12 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[2]))
     wanted = json.loads(sys.argv[3])
+
+    def tell(progress: dict[str, Any]) -> None:
+        sock.sendall(framing.encode({"event": "fetching", **progress}))
+
     try:
-        recogniser, facts = _load(wanted)
+        recogniser, facts = _load(wanted, tell)
     except Exception as error:  # (whatever it is, the server must hear of it)
         sock.sendall(framing.encode({"event": "failed_to_load", "message": f"{type(error).__name__}: {error}"[:500]}))
         return
@@ -87,11 +93,15 @@ class _Worker:
         self._sock.sendall(framing.encode(message))
 
 
-def _load(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _load(wanted: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> tuple[Any, dict[str, Any]]:
     import ctranslate2
     from faster_whisper import WhisperModel
 
     from whisper_api.recognise import Recogniser
+
+    model_folder = str(wanted["model"])
+    if not Path(model_folder).is_dir():
+        model_folder = _fetched(model_folder, tell)
 
     gpu = bool(wanted["use_gpu"]) and ctranslate2.get_cuda_device_count() > 0
     device = "cuda" if gpu else "cpu"
@@ -101,7 +111,7 @@ def _load(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     threads = int(wanted["cpu_threads"]) or usable_cores()
     batch_size = int(wanted["batch_size"]) or (8 if gpu else 4)
     model = WhisperModel(
-        wanted["model"],
+        model_folder,
         device=device,
         compute_type=compute_type,
         cpu_threads=threads,
@@ -115,6 +125,19 @@ def _load(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         "batch_size": batch_size,
         "multilingual": bool(model.model.is_multilingual),
     }
+
+
+def _fetched(model: str, tell: Callable[[dict[str, Any]], None]) -> str:
+    """The folder of a model that is named, not mounted."""
+    # The bars are for people at a terminal; `tell` is for the log.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub import constants
+
+    from whisper_api import model_fetch
+
+    home = Path(constants.HF_HOME)
+    home.mkdir(parents=True, exist_ok=True)
+    return str(model_fetch.present(model, home, tell))
 
 
 def _best_compute_type(supported: set[str], gpu: bool) -> str:

@@ -23,6 +23,7 @@ from whisper_api.engine_process import NO_REPORTS
 MIB = 1024 * 1024
 # What a host needs beside the model to go on breathing: logs, uploads, the next image's layers.
 RESERVE_MIB = 2048
+NOTES = "fetched.json"
 _TELL_EVERY_S = 1.0
 # What faster-whisper itself takes out of a repository.
 _FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
@@ -72,17 +73,45 @@ def fetch(model: str, home: Path, tell: Tell) -> Path:
     return Path(folder)
 
 
+def present(model: str, home: Path, tell: Tell) -> Path:
+    """The folder of `model`, fetched if need be: what was fetched whole before is asked nobody about.
+
+    Without the hub a copy in `home` that others put there will do. Raises FetchError when there is none.
+    """
+    noted = home / _noted(home).get(model, "nowhere")
+    if (noted / "model.bin").exists():
+        return noted
+    try:
+        folder = fetch(model, home, tell)
+    except FetchError:
+        from faster_whisper.utils import download_model
+
+        try:
+            copy = Path(download_model(model, local_files_only=True, cache_dir=str(home / "hub")))
+        except Exception:
+            copy = home / "nowhere"
+        if not (copy / "model.bin").exists():
+            raise
+        return copy
+    remember(model, folder, home)
+    return folder
+
+
 def remember(model: str, folder: Path, home: Path) -> None:
     """Note in `home`/fetched.json that `model` is in `folder`, whole."""
-    notes = home / "fetched.json"
-    try:
-        known = json.loads(notes.read_bytes())
-    except (OSError, ValueError):
-        known = {}
-    known[model] = str(folder.relative_to(home))
-    scratch = notes.with_name(".fetched.json")
+    known = _noted(home) | {model: str(folder.relative_to(home))}
+    notes = home / NOTES
+    scratch = notes.with_name(f".{NOTES}")
     scratch.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     scratch.rename(notes)
+
+
+def _noted(home: Path) -> dict[str, str]:
+    try:
+        known = json.loads((home / NOTES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def main() -> None:

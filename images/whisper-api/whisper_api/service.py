@@ -133,7 +133,7 @@ class Service:
 
     def _show_readiness(self) -> None:
         status = self._status()
-        detail = self.engine.failure or self.engine.state
+        detail = self.engine.fetched or self.engine.failure or self.engine.state
         if self.engine.state == "ready" and status != "ok":
             detail = self.proof.detail
         self._readiness.set("engine", status == "ok", detail)
