@@ -27,8 +27,7 @@ def test_a_second_run_changes_nothing(bookworm_host: Deployed) -> None:
     assert "nothing had to be changed" in outcome.text, outcome.text
 
 
-@pytest.mark.parametrize("command", ["sudo certbot renew --dry-run", "cd /opt/ai && docker compose ps"])
-def test_a_printed_command_works(bookworm_host: Deployed, command: str) -> None:
-    """certbot 2.1 is two major versions behind Debian 13's."""
-    done = bookworm_host.ssh().run(command)
+def test_a_printed_command_works(bookworm_host: Deployed) -> None:
+    done = bookworm_host.ssh().run("cd /opt/ai && docker compose ps")
     assert done.rc == 0, done.stdout + done.stderr
+    assert "gateway" in done.stdout
