@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ai_services.host import gpu_table
 from ai_services.host.plan import make_plan
 from ai_services.host.plan_types import Plan
 from host.plan_facts import card, facts, facts_with, loaded, settings
@@ -319,3 +320,11 @@ def test_the_plan_is_json_and_no_secret_is_in_it() -> None:
 
     plan = make_plan(facts_with(T4), settings(ai_ghcr_token="ghp_canary"))
     assert "ghp_canary" not in json.dumps(plan.as_dict())
+
+
+def test_when_the_default_moves_on_old_cards_stay_with_their_last_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    branches = gpu_table.table()["branches"]
+    monkeypatch.setitem(branches, "default", 590)
+    assert make_plan(facts_with(T4), settings()).driver.branch == 590
+    assert make_plan(facts_with(P4), settings()).driver.branch == 580
+    assert make_plan(facts_with(P4, T4), settings()).driver.branch == 580
