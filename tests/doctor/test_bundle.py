@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,9 @@ def test_the_bytes_depend_on_the_sources_alone(pyz: Path, tmp_path: Path) -> Non
     build(again)
     assert again.stat().st_mtime_ns == before.st_mtime_ns, "what is there already is written again"
     assert before.st_mode & 0o777 == 0o755
+    with zipfile.ZipFile(pyz) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert archive.namelist() == sorted(archive.namelist())
 
 
 def test_it_runs_alone_and_tells_facts(pyz: Path) -> None:

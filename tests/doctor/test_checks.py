@@ -170,6 +170,7 @@ BAD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("drift", "failed", "changed: /a", {"files__0__found": "2"}),
     ("drift", "failed", "gone: /a", {"files__0__found": None}),
     ("secrets", "failed", "/opt/ai/secrets has mode 0755", {"secrets__0__mode": 0o755}),
+    ("secrets", "failed", "/opt/ai/secrets has mode 0750", {"secrets__0__mode": 0o750}),
     ("deploys", "warning", "a deploy is going on: ann on laptop", {"lock__held": True}),
     ("deploys", "failed", "step 'images' was begun", {"journal__open": [{"step": "images", "release": "0", "time": "t"}]}),
     ("deploys", "warning", "left behind", {"lock__since": "2026-11-21T12:00:01Z"}),

@@ -103,6 +103,12 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
                 return
             connection.recv(65536)
             connection.sendall(said["bytes"])
+            try:
+                while "drip" in said:
+                    connection.sendall(said["drip"])
+                    time.sleep(0.2)
+            except OSError:
+                pass
             if "hang" not in said:
                 connection.close()
 
@@ -145,6 +151,17 @@ def test_docker_that_never_answers_is_given_up(docker: dict[str, bytes]) -> None
     with pytest.raises(Unseen):
         observe_services.docker_api("/info", timeout_s=1)
     assert time.monotonic() - begun < 10
+
+
+def test_docker_that_drips_is_given_up_too(docker: dict[str, bytes]) -> None:
+    """A byte now and then keeps a socket's own timeout from ever striking."""
+    docker.update(bytes=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", drip=b" ")
+    begun = time.monotonic()
+    with pytest.raises(Unseen):
+        observe_services.docker_api("/info", timeout_s=1)
+    took_s = time.monotonic() - begun
+    docker.pop("drip")
+    assert took_s < 8
 
 
 def test_a_list_with_odd_rows_keeps_the_good_ones(docker: dict[str, bytes]) -> None:
