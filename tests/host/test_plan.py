@@ -263,6 +263,13 @@ def test_what_the_driver_says_of_memory_wins() -> None:
     assert make_plan(facts_with(T4, nvidia=nvidia), settings()).models.usable_mib == 15360
 
 
+def test_a_board_with_nvswitches_is_told_of_its_fabric_manager() -> None:
+    switch = {**card("22a3", 9), "class": "068000"}
+    seen = facts(pci=[card("2330", 1), switch])
+    assert "nvswitch" in warned(make_plan(seen, settings()))
+    assert "nvswitch" not in warned(make_plan(facts_with("2330"), settings()))
+
+
 def test_an_estimate_warns_and_never_refuses() -> None:
     plan = make_plan(facts_with(T4), settings(ai_ollama_model="somebody/unheard-of:70b"))
     assert not plan.refusals

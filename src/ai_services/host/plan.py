@@ -7,7 +7,8 @@ changes nothing; every refusal says what is so, why that is in the way, and the 
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from ai_services.host import gpu_table, plan_driver, plan_machine, plan_models, plan_words
 from ai_services.host.plan_types import Accelerator, Facts, Gpu, Notes, Plan, Settings
@@ -32,6 +33,8 @@ def make_plan(facts: Facts, settings: Settings, *, local: bool = False, now: dat
     driver = plan_driver.choose(facts, settings, cards, notes)
     if cards and (odd := plan_driver.mismatch(facts)) is not None:
         notes.warnings.append(odd)
+    if cards and any(_is_nvswitch(function) for function in facts.get("pci") or ()):
+        plan_driver.say_fabric(driver, notes)
     whisper = plan_models.place_whisper(settings, cards, notes)
     models = plan_models.fit(facts, settings, cards, whisper, notes)
     plan_machine.check_room(facts, settings, accelerator, whisper, models, driver, notes)
@@ -46,6 +49,7 @@ def make_plan(facts: Facts, settings: Settings, *, local: bool = False, now: dat
         whisper=whisper,
         models=models,
         gpu_mode=mode,
+        local=local,
         refusals=tuple(notes.refusals),
         warnings=tuple(notes.warnings),
         plan=tuple(plan_words.sentences(facts, settings, gpus, driver, whisper, models, mode, local=local)),
@@ -67,6 +71,11 @@ def _gpus(facts: Facts) -> list[Gpu]:
             usable, reason = True, ""
         found.append(Gpu(str(function.get("address", "")), driver, card, usable, reason))
     return found
+
+
+def _is_nvswitch(function: Mapping[str, Any]) -> bool:
+    """Tell whether a PCI function is an NVSwitch: NVIDIA's, class 0680 (other bridge)."""
+    return str(function.get("vendor", "")) == gpu_table.VENDOR and str(function.get("class", "")).startswith("0680")
 
 
 def _accelerator(settings: Settings, gpus: list[Gpu], notes: Notes) -> Accelerator:

@@ -59,6 +59,17 @@ def say_reboot(settings: Settings, notes: Notes, *, local: bool) -> None:
     )
 
 
+def say_fabric(driver: Driver, notes: Notes) -> None:
+    """Warn of what a board with NVSwitches needs beside the driver."""
+    notes.warn(
+        "nvswitch",
+        "The cards of this host are joined by NVSwitches, and this version does not install their fabric manager.",
+        "Without it CUDA does not start on them (error 802, system not yet initialized).",
+        f"Install nvidia-fabricmanager of the driver's very version (branch {driver.branch}) and enable "
+        "nvidia-fabricmanager.service.",
+    )
+
+
 def _flavour(gpus: Sequence[Gpu], notes: Notes) -> Flavour | None:
     for flavour in ("open", "proprietary"):
         if all(flavour in gpu.card.flavours for gpu in gpus):

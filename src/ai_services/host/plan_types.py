@@ -120,6 +120,7 @@ class Plan:
     whisper: Whisper
     models: Models
     gpu_mode: Literal["cdi", "reservation", "none"]
+    local: bool
     refusals: tuple[Note, ...]
     warnings: tuple[Note, ...]
     plan: tuple[str, ...]
@@ -133,6 +134,7 @@ class Plan:
             "whisper": asdict(self.whisper),
             "models": asdict(self.models),
             "gpu_mode": self.gpu_mode,
+            "local": self.local,
             "compute_type": self.whisper.compute_type,
             "whisper_image_variant": self.whisper.image_variant,
             "refusals": [asdict(note) for note in self.refusals],
