@@ -20,7 +20,7 @@ def ansible_syntax(top: Path) -> Outcome:
     """Every playbook is read as a run would read it, roles included, from the top folder and without ansible.cfg."""
     playbooks = sorted(str(path.relative_to(top)) for path in (top / "ansible" / "playbooks").glob("*.yml"))
     command = [commands.tool("ansible-playbook"), "-i", "localhost,", "--syntax-check", *playbooks]
-    status, output = commands.call(command, cwd=top, env=_quiet(top) | {"ANSIBLE_CONFIG": "/dev/null"})
+    status, output = commands.call(command, cwd=top, env=_quiet(top) | {"ANSIBLE_CONFIG": "/nonexistent/ansible.cfg"})
     return Outcome.of_check(status == 0 and bool(playbooks), output)
 
 
