@@ -71,6 +71,7 @@ class Upstream:
             "/transcribe": self._upload,
             "/v1/audio/transcriptions": self._upload,
             "/v1/stream": self._stream,
+            "/v1/completions": self._stream,
             "/ws": self._socket,
             "/slow": self._slow,
             "/steer": self._steer,
