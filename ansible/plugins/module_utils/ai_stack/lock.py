@@ -121,6 +121,8 @@ class Lock:
         with self._opened() as descriptor:
             # The holder ends at once; this waits for exactly that, and not for a guess of how long it takes.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whatever lies there with the lock free was left by a run that died: the doctor says so.
+            self._about.unlink(missing_ok=True)
         return True
 
     @contextlib.contextmanager

@@ -73,16 +73,16 @@ def deploys(seen: Seen) -> Verdict:
     """Did a deploy break off in the middle, or does one seem to be going on?
 
     The journal has a line when a step begins and one when it is done. A step begun and never done, while nobody holds
-    the lock, means that a deploy died there: `./ai deploy HOST` again is safe and goes through. A `lock.json` that is
-    newer than everything in the journal, beside a lock that nobody holds, is left over: `--fix` removes it.
+    the lock, means that a deploy died there: `./ai deploy HOST` again is safe and goes through. A `lock.json`
+    beside a lock that nobody holds is left over: `--fix` removes it.
     """
     lock, journal = seen["lock"], seen["journal"]
     why = f" ({lock['why']})" if lock["why"] else ""
     who = f"{lock['who'] or 'somebody'} since {lock['since'] or 'an unknown time'}{why}"
     if lock["held"]:
         return warning(f"a deploy is going on: {who}", "Wait for it, then `./ai doctor` again")
-    # In its own run a lock is older than the steps; both times are UTC in the same form.
-    stale = lock["noted"] and (journal["open"] or lock["since"] > journal["last_time"])
+    # A run that comes to its end, also a failed one, takes the note away with the lock.
+    stale = lock["noted"]
     fixes = (Fix("remove-stale-lock", lock["path"]),) if stale else ()
     if journal["open"]:
         step = journal["open"][-1]
