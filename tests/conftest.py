@@ -20,7 +20,7 @@ NO_OLLAMA = "no Ollama binary: .ci/build-ollama builds one, AI_TEST_OLLAMA=/path
 
 # fixture -> the group of tests that must share a process, so that the fixture is made once
 GROUPS = {"frail_stack": "frail", "ollama_stack": "ollama", "stack": "llama"}
-STACK_FOLDERS = tuple(Path(__file__).parent / name for name in ("stack", "snippets"))
+STACK_FOLDERS = tuple(Path(__file__).parent / name for name in ("stack", "snippets", "monitoring"))
 
 
 @pytest.hookimpl(tryfirst=True)

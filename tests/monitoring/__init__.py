@@ -1,0 +1,1 @@
+"""Tests of the profile `monitoring` with the real Prometheus."""
