@@ -9,6 +9,17 @@ from collections.abc import Callable
 # Cloudflare's codes: 6003/6111 malformed, 9109 unknown token, 10000 no permission, 971/10429 too many requests.
 TABLE: tuple[tuple[str, str], ...] = (
     (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "The host does not trust the certificate of a server that it asks: Cloudflare's API, or the authority in "
+        "ai_acme_directory. Behind a proxy that re-signs TLS, or with an authority of your own, name the root "
+        "certificate in ai_extra_ca_file.",
+    ),
+    (
+        r"error from Cloudflare was: 0 |host='api\.cloudflare\.com'|CFnetworkError",
+        "The host does not reach Cloudflare's API (https://api.cloudflare.com). Check its way out: DNS, proxy, "
+        "firewall.",
+    ),
+    (
         r"Error determining zone_id: (?:6003|9109|9103)|Invalid access token|Invalid request headers",
         "Cloudflare does not know the API token (mistyped, revoked or expired). Make a new one (My Profile, API "
         'Tokens, template "Edit zone DNS", limited to the zone of {domain}), put it into the file that '
@@ -22,8 +33,8 @@ TABLE: tuple[tuple[str, str], ...] = (
     (
         r"Unable to determine zone_id for",
         "The API token sees no zone at Cloudflare that {domain} belongs to. Either the zone is not in this "
-        "account, or the token is limited to other zones: in its settings, add the zone with the permissions "
-        "Zone/Zone/Read and Zone/DNS/Edit, and check ai_domain for a slip.",
+        "account, or the token is limited to other zones: give it the permission Zone, DNS, Edit for this zone, "
+        "and check ai_domain for a slip.",
     ),
     (
         r"Error communicating with the Cloudflare API: (?:Authentication error|.*permission)",
@@ -34,16 +45,6 @@ TABLE: tuple[tuple[str, str], ...] = (
         r"Error communicating with the Cloudflare API: (?:An identical record|The record already|Record already)",
         "A record _acme-challenge.{domain} of an earlier, broken attempt is still at Cloudflare. Delete it in "
         "the dashboard (DNS, Records) and run the deployment again.",
-    ),
-    (
-        r"api\.cloudflare\.com|network request (?:connection|timeout) error|CFnetworkError",
-        "The host does not reach Cloudflare's API (https://api.cloudflare.com). Check its way out: DNS, proxy, "
-        "firewall; behind a proxy that re-signs TLS, name its authority in ai_extra_ca_file.",
-    ),
-    (
-        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
-        "The host does not trust the certificate of the authority it asks (ai_acme_directory). Behind a proxy "
-        "that re-signs TLS, or with an authority of your own, name the root certificate in ai_extra_ca_file.",
     ),
     (
         r"rateLimited|too many (?:certificates|failed authorizations|new orders|registrations)",
@@ -58,16 +59,22 @@ TABLE: tuple[tuple[str, str], ...] = (
         'Encrypt: CAA 0 issue "letsencrypt.org") and run the deployment again.',
     ),
     (
-        r"NXDOMAIN looking up TXT|No TXT record found|Incorrect TXT record|error:dns\b|DNS problem|error:unauthorized",
+        r"NXDOMAIN looking up TXT|No TXT record found|Incorrect TXT record|error:dns\b|DNS problem"
+        r"|error:unauthorized",
         "The certificate authority did not see the record _acme-challenge.{domain} that was written at "
         "Cloudflare. Either it needs longer (raise ai_dns_propagation_s, to 120 for instance), or the domain's "
         "name servers are not Cloudflare's: compare with 'dig NS' for the zone.",
     ),
     (
-        r"Name or service not known|NameResolutionError|Temporary failure in name resolution|Connection refused"
-        r"|timed? ?out|Max retries exceeded|ConnectionError|Network is unreachable",
+        r"Name or service not known|NameResolutionError|Temporary failure in name resolution"
+        r"|Connection refused|timed? ?out|Max retries exceeded|ConnectionError|Network is unreachable",
         "The host does not reach the certificate authority (ai_acme_directory). Check its way out: DNS, proxy, "
         "firewall, and the URL.",
+    ),
+    (
+        r"ClientError: <Response \[(?:4|5)\d\d\]>|Requesting \S+: (?!Connection refused)",
+        "ai_acme_directory does not lead to the directory of a certificate authority. Check the URL: for Let's "
+        "Encrypt leave it out; others print theirs in their manual.",
     ),
     (
         r"rejectedIdentifier|Cannot issue for|does not end with a valid public suffix|Policy forbids",
@@ -90,6 +97,7 @@ TABLE: tuple[tuple[str, str], ...] = (
 )
 _NOISE = re.compile(
     r"Saving debug log to|Ask for help|See the logfile|Some challenges have failed|^- -|Encountered exception during"
+    r"|^self\.cf = |^!!|PendingDeprecationWarning|An unexpected error occurred:|Simulating a certificate request"
     r"|Plugins selected|Please choose|Requesting a certificate|Account registered|Waiting \d+ seconds|Hint: "
 )
 
