@@ -63,10 +63,13 @@ class Machine:
         found: dict[str, Any] = json.loads(gpu.execute(self.container, "python3 /var/tmp/doctor.pyz facts"))
         return found
 
-    def converge(self, roles: list[str], *options: str, room: str = "main", **wishes: Any) -> Run:
-        """Plan on the host's own facts, then run these roles over SSH."""
-        plan = make_plan(self.facts(), settings(**wishes)).as_dict()
-        assert not plan["refusals"], plan["refusals"]
+    def converge(
+        self, roles: list[str], *options: str, room: str = "main", plan: dict[str, Any] | None = None, **wishes: Any
+    ) -> Run:
+        """Plan on the host's own facts (or take a plan), then run these roles over SSH."""
+        if plan is None:
+            plan = make_plan(self.facts(), settings(**wishes)).as_dict()
+            assert not plan["refusals"], plan["refusals"]
         variables = {
             "ai_plan": plan, "chosen": roles, "room": room, "ai_extra_ca_file": str(self.lab.trusted),
             "ai_repository_fingerprints": (self.lab.folder / "repository_fingerprint").read_text().split(), **wishes,
@@ -107,7 +110,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     engine.ensure()
     was_there = engine.inspect("container", lab.container(INTERNET)) is not None
     internet.ensure(lab)
-    hosts.remove(lab, "nvidia")
+    if not os.environ.get("AI_LAB_KEEP"):
+        hosts.remove(lab, "nvidia")
     hosts.start(lab, "nvidia", suite=os.environ.get("AI_LAB_SUITE", "trixie"), gpus=(T4,))
     yield Machine(lab, "nvidia", tmp_path_factory.mktemp("nvidia"))
     if not os.environ.get("AI_LAB_KEEP"):
@@ -223,9 +227,14 @@ def test_secure_boot_is_refused_before_anything_changes(machine: Machine) -> Non
 
 def test_a_driver_of_the_installer_is_refused(machine: Machine) -> None:
     gpu.unload(machine.container)
+    unaware = make_plan(machine.facts(), settings()).as_dict()
     machine.shell("touch /usr/bin/nvidia-uninstall")
-    run = machine.converge(DRIVER)
-    machine.shell("rm /usr/bin/nvidia-uninstall")
+    try:
+        aware = make_plan(machine.facts(), settings())
+        run = machine.converge(DRIVER, plan=unaware)
+    finally:
+        machine.shell("rm /usr/bin/nvidia-uninstall")
+    assert [note.code for note in aware.refusals] == ["runfile"]
     assert not run.ok
     assert "sudo nvidia-uninstall" in run.text
 
