@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import hashlib
 import json
 import os
@@ -31,6 +32,7 @@ options:
   files: {description: Files that the role may write., type: list, elements: path, default: []}
   directories: {description: Directories that the role may make., type: list, elements: path, default: []}
   units: {description: "systemd units that the role may enable, start or stop.", type: list, elements: str, default: []}
+  groups: {description: Groups that packages may make and would leave behind., type: list, elements: str, default: []}
   volatile: {description: "C(after): files that others rewrite in due course; no drift.", type: list, elements: path,
              default: []}
   keep: {description: "C(removed): packages that stay although the role brought them.", type: list, elements: str,
@@ -63,6 +65,7 @@ def main() -> None:
             "files": paths,
             "directories": paths,
             "units": names,
+            "groups": names,
             "volatile": paths,
             "keep": names,
         },
@@ -82,6 +85,8 @@ def before(module: AnsibleModule) -> None:
         note["packages"].setdefault(package, package in installed)
     for path in ask["directories"]:
         note["directories"].setdefault(path, Path(path).is_dir())
+    for group in ask["groups"]:
+        note.setdefault("groups", {}).setdefault(group, group_members(group) is not None)
     for unit in ask["units"]:
         if unit not in note["units"]:
             note["units"][unit] = unit_state(module, unit)
@@ -134,6 +139,7 @@ def removed(module: AnsibleModule) -> None:
     note = read_note(ask["role"])
     if note is None:
         module.exit_json(changed=False, noted=False, kept=[], made=[])
+        return
     installed = installed_packages(module)
     ours = [name for name in absent_then(note, "packages") if name in installed]
     leaving, kept = separable(module, [name for name in ours if name not in ask["keep"]], set(note["installed"]))
@@ -153,6 +159,9 @@ def removed(module: AnsibleModule) -> None:
         (EXPECTED / f"{ask['role']}.json").unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             EXPECTED.rmdir()
+        for group in absent_then(note, "groups"):
+            if not kept and group_members(group) == []:
+                run(module, ["groupdel", group], may_fail=True)
         for path in made:
             with contextlib.suppress(OSError):  # somebody else's files are in it: it stays
                 Path(path).rmdir()
@@ -246,6 +255,14 @@ def bring_back(role: str, path: Path, copy: dict[str, Any] | None) -> None:
     fresh.replace(path)
 
 
+def group_members(group: str) -> list[str] | None:
+    """Users that are in a group besides its own; None when there is no such group."""
+    try:
+        return list(grp.getgrnam(group).gr_mem)
+    except KeyError:
+        return None
+
+
 def unit_state(module: AnsibleModule, unit: str) -> list[str]:
     """[enabled-state, active-state] of a unit; ["absent", "inactive"] where there is none."""
     enabled = run(module, ["systemctl", "is-enabled", unit], may_fail=True).strip()
@@ -275,12 +292,15 @@ def restore_units(module: AnsibleModule, units: dict[str, list[str]]) -> None:
 def read_note(role: str) -> Note | None:
     """Return the note of a role, None when there is none."""
     path = FOUND / f"{role}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    note: Note = json.loads(path.read_text())
+    return note
 
 
 def absent_then(note: Note, kind: str) -> list[str]:
     """Names of the packages or directories that were not there before the role."""
-    return [name for name, there in note[kind].items() if not there]
+    return [name for name, there in note.get(kind, {}).items() if not there]
 
 
 def write_json(path: Path, content: Note, mode: int) -> None:
