@@ -73,7 +73,7 @@ WELL: dict[str, Any] = {
                 "hooks": [{"path": "/h", "executable": True, "reloads": True}]},
     "files": [{"path": "/a", "expected": "1", "found": "1"}],
     "secrets": [{"path": "/opt/ai/secrets", "mode": 0o700, "uid": 0}],
-    "journal": {"lines": 2, "garbage": 0, "open": [], "failed": "", "last_time": "2026-11-21T12:00:00Z"},
+    "journal": {"lines": 2, "garbage": 0, "open": [], "failed": ""},
     "lock": {"held": False, "noted": False, "who": "ann on laptop", "since": "2026-11-21T11:59:00Z", "why": "deploy", "path": "/l"},
     "gateway": {"answers": True, "why": "", "url": "u", "version": "1", "components": {"ollama": {"status": "ok"}}},
     "transcription": {"why": "", "match": 1.0, "seconds": 1.0, "audio_s": 11.0},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from ai_services.doctor.checks import checks
 from host.lab.place import Lab
 from host.patient import Patient, prepare
 from host.patient.faults import FAULTS, Fault
+from host.patient.planting import plant
 
 pytestmark = [pytest.mark.host, pytest.mark.promise("B.5"), pytest.mark.timeout(600)]
 
@@ -19,14 +19,6 @@ pytestmark = [pytest.mark.host, pytest.mark.promise("B.5"), pytest.mark.timeout(
 def patient() -> Patient:
     """The patient of this lab; it stays for the next run, as the lab does."""
     return prepare(Lab.called())
-
-
-def look(patient: Patient, check: str, *options: str) -> dict[str, Any]:
-    """What one check says."""
-    report = json.loads(patient.doctor("--json", "--only", check, *options))
-    (row,) = report["checks"]
-    assert isinstance(row, dict)
-    return row
 
 
 def test_a_well_host_is_called_well(patient: Patient) -> None:
@@ -38,21 +30,7 @@ def test_a_well_host_is_called_well(patient: Patient) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_planted_fault_is_named(patient: Patient, fault: Fault) -> None:
-    patient.run(fault.before)
-    try:
-        well = look(patient, fault.check)
-        assert well["state"] == "ok", well
-        patient.run(fault.plant)
-        try:
-            sick = look(patient, fault.check)
-        finally:
-            patient.run(fault.undo)
-        assert (sick["state"], fault.words in sick["seen"]) == (fault.state, True), sick
-        assert sick["mend"], "nobody is told what to do"
-        again = look(patient, fault.check)
-        assert again["state"] == "ok", again
-    finally:
-        patient.run(fault.after)
+    plant(patient.run, patient.doctor, fault)
 
 
 def test_every_check_has_a_planted_fault() -> None:

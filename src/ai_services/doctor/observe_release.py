@@ -139,26 +139,25 @@ def _walk(place: Path) -> Iterator[Path]:
 
 
 def journal(home: Path = HOME) -> dict[str, Any]:
-    """Return `lines`, `garbage` (lines that are no JSON), `open`, `failed` and `last_time`.
+    """Return `lines`, `garbage` (lines that are no JSON), `open` and `failed`.
 
     `open`: steps begun and neither done nor failed since, in whatever release (`step`, `release`, `time`). `failed`:
     step and reason of the last line, if that says failed.
     """
     begun: dict[str, dict[str, str]] = {}
     lines = garbage = 0
-    failed = last_time = ""
+    failed = ""
     for line in _tail(home / "journal.jsonl", _JOURNAL_LIMIT_BYTES).splitlines():
         lines += bool(line.strip())
         row = _entry(line)
         if row is None:
             garbage += bool(line.strip())
             continue
-        last_time = row["time"]
         begun.pop(row["step"], None)
         if row["state"] == "begun":
             begun[row["step"]] = {name: row[name] for name in ("step", "release", "time")}
         failed = f"step {row['step']!r}: {row['detail']}" if row["state"] == "failed" else ""
-    return {"lines": lines, "garbage": garbage, "open": list(begun.values()), "failed": failed, "last_time": last_time}
+    return {"lines": lines, "garbage": garbage, "open": list(begun.values()), "failed": failed}
 
 
 def _entry(line: str) -> dict[str, str] | None:
@@ -262,9 +261,15 @@ def key(home: Path = HOME) -> str:
     reasons = []
     for name in names:
         try:
-            for line in read(home / name, 65536).splitlines():
-                if line.strip() and not line.lstrip().startswith("#"):
-                    return line.strip()
+            return first_key(read(home / name, 65536))
         except Unseen as error:  # noqa: PERF203  # there are five at most
             reasons.append(str(error))
-    raise Unseen(f"no key for the gateway: {reasons[0] if reasons else 'no file holds one'}")
+    raise Unseen(f"no key for the gateway: {reasons[0]}")
+
+
+def first_key(text: str) -> str:
+    """Return the first line that is a key; `Unseen` if there is none."""
+    for line in text.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            return line.strip()
+    raise Unseen("the key file holds no key")

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ai_services.doctor.bounded import Unseen, read
+from ai_services.doctor.observe_release import first_key
 from ai_services.doctor.verdict import Check, Fix, Seen, Verdict, failed, ok, skipped, warning
 from ai_services.exits import OperatorError
 from ai_services.local.home import Home
@@ -26,13 +28,20 @@ def looks(home: Home) -> dict[str, Callable[[Seen], Any]]:
 
     return {
         "status": lambda _: report(home),
-        "stack": lambda _: Stack.load(home),
+        "stack": lambda _: _stack(home),
         "disk": lambda _: shutil.disk_usage(home.root if home.root.exists() else home.root.anchor).free // 2**20,
         "memory": lambda _: _available_mib(),
         "secrets": lambda _: _loose(home),
         "keyless": lambda seen: _without_key(seen["stack"]),
         "proof": lambda seen: _proof(home, seen["stack"]),
     }
+
+
+def _stack(home: Home) -> Stack:
+    found = Stack.load(home)
+    if found is None:
+        raise Unseen("nothing is running")
+    return found
 
 
 def _available_mib() -> int:
@@ -58,7 +67,8 @@ def _without_key(stack: Stack) -> int:
 
 def _proof(home: Home, stack: Stack) -> dict[str, Any]:
     try:
-        found = prove(stack, home.key(home.api_key_file))
+        # Read as it is: Home.key would make one, or close it, and whoever looks must not change what is seen.
+        found = prove(stack, first_key(read(home.api_key_file)))
     except OperatorError as error:
         return {"why": error.message}
     times = {"transcribe_s": found.transcribe_s, "answer_s": found.answer_s}
@@ -111,9 +121,9 @@ def restarts(seen: Seen) -> Verdict:
 
 def door(seen: Seen) -> Verdict:
     """Is the front door open to this machine only? Any other address lets the network in (plain HTTP, with a key)."""
-    stack = seen["stack"]
-    if stack is None or _down(seen):
+    if _down(seen):
         return _NOT_UP
+    stack = seen["stack"]
     if stack.host not in _LOOPBACK:
         return warning(
             f"{stack.url} is open to the network, in plain HTTP",
