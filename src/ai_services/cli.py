@@ -233,7 +233,7 @@ def deploy(
 @app.command(epilog=_examples("./ai destroy gpu-1", "./ai destroy gpu-1 --data", "./ai destroy gpu-1 --yes"))
 def destroy(
     host: Host,
-    data: Annotated[bool, typer.Option("--data", help="Take models, keys and certificates too.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Take models and API keys too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: Config = None,
     pairs: Pairs = None,

@@ -416,8 +416,7 @@ class TestDestroySays:
         assert "volume" not in goes
         assert "volume ollama (1900 MiB)" in stays
         assert "keys and secrets" in stays
-        assert "ai.example.com" in stays
-        assert "README" not in stays
+        assert "obtained for it: ai.example.com (" in goes
         assert "containers that are not ours: blog" in stays
 
     def test_with_data_it_is_said_to_go(self) -> None:

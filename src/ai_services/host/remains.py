@@ -36,6 +36,11 @@ for name in filter(None, said("docker", "volume", "ls", "-q")):
     if name in ("ollama", "huggingface") or project[:1] == ["ai"]:
         place = said("docker", "volume", "inspect", "-f", "{{.Mountpoint}}", name)
         volumes[name] = mib(place[0]) if place and place[0] else 0
+# Where Docker has gone already, what it kept is still there.
+kept = "/var/lib/docker/volumes"
+for name in ("ollama", "huggingface", "prometheus", "grafana"):
+    if name not in volumes and os.path.isdir(os.path.join(kept, name, "_data")) and not said("docker", "version"):
+        volumes[name] = mib(os.path.join(kept, name))
 label = "label=com.docker.compose.project=ai"
 print(json.dumps({
     "containers": [name for name in said("docker", "ps", "-a", "--filter", label, "--format", "{{.Names}}") if name],
@@ -79,6 +84,8 @@ class Remains:
             )
         if "nginx" in self.roles or "firewall" in self.roles or "certbot_cloudflare" in self.roles:
             lines.append("what was set up in nginx, the firewall and certbot")
+        if names := [name for name in self.certificates if name != "README"]:
+            lines.append(f"certificates that were obtained for it: {', '.join(names)} (others stay)")
         if self.packages:
             lines.append(f"packages that were not there before: {', '.join(self.packages)}")
         if data:
@@ -97,8 +104,6 @@ class Remains:
         lines = [f"volume {name} ({size} MiB)" for name, size in sorted(self.volumes.items())]
         if self.secrets:
             lines.append("keys and secrets in /opt/ai/secrets")
-        if self.certificates:
-            lines.append(f"certificates of {', '.join(name for name in self.certificates if name != 'README')}")
         return lines
 
 

@@ -300,5 +300,5 @@ class HostSettings(BaseModel):
     )
 
     ai_keep_data: Annotated[bool, Flag()] = setting(
-        True, "Whether removing the host keeps models, keys and certificates.", _REMOVAL, "ai_stack"
+        True, "Whether removing the host keeps models and API keys.", _REMOVAL, "ai_stack"
     )

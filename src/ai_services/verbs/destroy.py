@@ -24,7 +24,7 @@ from ai_services.verbs.output import print_json
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asked for; `data` takes models, keys and certificates too."""
+    """What the command line asked for; `data` takes models and API keys too."""
 
     host: str
     options: Mapping[str, Any] = field(default_factory=dict)
