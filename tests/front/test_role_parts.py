@@ -1,0 +1,140 @@
+"""The role's own tools: files that change together or not at all, and eyes for the sites of others (S0.6)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from front import door as doors
+from front import render
+
+needs_nginx = pytest.mark.skipif(not doors.NGINX, reason=doors.NO_NGINX)
+
+
+def loaded(path: str) -> ModuleType:
+    """A file of the role as a module; scripts end with a call of main(), which is left out."""
+    source = (render.ROLE / path).read_text().removesuffix("\n\nmain()\n")
+    spec = importlib.util.spec_from_loader(Path(path).stem, loader=None)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    exec(compile(source, path, "exec"), module.__dict__)
+    return module
+
+
+def nginx_files(check: bool = False, **arguments: Any) -> dict[str, Any]:
+    """The module's result, run by Ansible as the role runs it."""
+    command = [
+        str(Path(sys.executable).with_name("ansible")), "localhost", "--connection", "local",
+        "--module-name", "nginx_files",
+        "--args", json.dumps(arguments), "--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable}),
+        "--diff", *(["--check"] if check else []),
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "ANSIBLE_LIBRARY": str(render.ROLE / "library"),
+        "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    told: dict[str, Any] = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]
+    return told
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> dict[str, Any]:
+    """A small nginx of its own: a configuration that includes one folder, and the command that tests it."""
+    (tmp_path / "enabled").mkdir()
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(
+        f"pid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\nevents {{}}\n"
+        f"http {{ access_log off; include {tmp_path}/enabled/*; }}\n"
+    )
+    old = tmp_path / "enabled/old"
+    old.write_text("server { listen 18081; }\n")
+    return {"folder": tmp_path, "old": old, "test": [doors.NGINX, "-t", "-q", "-c", str(conf)]}
+
+
+@needs_nginx
+def test_files_change_together_and_a_second_time_not_at_all(site: dict[str, Any]) -> None:
+    folder: Path = site["folder"]
+    change: dict[str, Any] = {
+        "files": {str(folder / "ours.conf"): "server { listen 18082; }\n"},
+        "once": {str(folder / "once.conf"): "first\n"},
+        "links": {str(folder / "enabled/ours"): str(folder / "ours.conf")},
+        "absent": [str(site["old"])],
+        "test": site["test"],
+    }
+    foretold = nginx_files(check=True, **change)
+    assert foretold["changed"]
+    assert not (folder / "ours.conf").exists()
+    done = nginx_files(**change)
+    assert (done["changed"], sorted(done["paths"])) == (True, sorted(foretold["paths"]))
+    assert [each["after_header"] for each in done["diff"]] == done["paths"]
+    assert (folder / "enabled/ours").resolve() == folder / "ours.conf"
+    assert not site["old"].exists()
+    (folder / "once.conf").write_text("switched since\n")
+    assert nginx_files(**change)["changed"] is False
+    assert (folder / "once.conf").read_text() == "switched since\n"
+
+
+@needs_nginx
+def test_what_nginx_refuses_is_taken_back(site: dict[str, Any]) -> None:
+    """Files, links and what was deleted: all is as before, and the message has nginx's reason."""
+    folder: Path = site["folder"]
+    (folder / "ours.conf").write_text("server { listen 18082; }\n")
+    (folder / "enabled/ours").symlink_to("../ours.conf")
+    failed = nginx_files(
+        files={str(folder / "ours.conf"): "server { listen nowhere; }\n", str(folder / "new.conf"): "x"},
+        links={str(folder / "enabled/ours"): str(folder / "ours.conf")},
+        absent=[str(site["old"])],
+        test=site["test"],
+    )
+    assert "host not found" in failed["msg"]
+    assert "the old one is back" in failed["msg"]
+    assert (folder / "ours.conf").read_text() == "server { listen 18082; }\n"
+    assert (folder / "enabled/ours").readlink() == Path("../ours.conf")
+    assert site["old"].exists()
+    assert not (folder / "new.conf").exists()
+    assert not list(folder.rglob(".*"))
+    subprocess.run(site["test"], check=True)
+
+
+DUMP = """\
+# configuration file /etc/nginx/nginx.conf:
+http { include /etc/nginx/sites-enabled/*; }
+
+# configuration file /etc/nginx/sites-enabled/default:
+server {
+    listen 80 default_server;
+    listen [::]:80 default_server;
+}
+
+# configuration file /etc/nginx/sites-enabled/wiki:
+server {
+    listen 443 ssl;
+    listen [::]:443 ssl;
+    listen 127.0.0.1;
+    listen unix:/run/wiki.sock;
+    # listen 8443;
+    listen 10.0.0.1:8080;
+}
+
+# configuration file /etc/nginx/sites-enabled/zz-ai-services.conf:
+server { listen 443 ssl default_server; }
+"""
+
+
+def test_sites_of_others_are_seen() -> None:
+    listeners = loaded("files/sites.py").listeners
+    wiki = "/etc/nginx/sites-enabled/wiki"
+    assert listeners(DUMP, skip_default=True) == {"443": [wiki], "80": [wiki], "8080": [wiki]}
+    changed = listeners(DUMP, skip_default=False)
+    assert changed["80"] == ["/etc/nginx/sites-enabled/default", wiki]
