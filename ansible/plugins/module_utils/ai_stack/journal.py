@@ -56,7 +56,8 @@ class Journal:
         try:
             yield
         except BaseException as error:
-            self.write(step, "failed", release, str(error) or type(error).__name__)
+            # The first line says what; the others are logs, which have a place of their own.
+            self.write(step, "failed", release, (str(error) or type(error).__name__).splitlines()[0])
             raise
         self.write(step, "done", release, detail)
 

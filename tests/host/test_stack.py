@@ -1,0 +1,172 @@
+"""The stack on a real host: a failing release, two runs at once, a power loss in the middle (S0.6, S0.8, B.3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.stack import wait_until
+
+from host.lab import engine, hosts
+from host.lab.deployment import Outcome
+from host.story import Deployed
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
+
+REPOSITORY = Path(__file__).parents[2]
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+# An image that is there, and that cannot be a gateway: it wants to write where nothing may be written.
+NO_GATEWAY = "docker.io/ollama/ollama:0.24.0"
+
+
+def play(host: Deployed, folder: Path, tasks: Sequence[dict[str, Any]], **more: Any) -> list[str]:
+    """Words that run `tasks` on `host` with its operator's settings; of the roles only what the tasks name."""
+    (folder / "play.json").write_text(
+        json.dumps([{"hosts": "all", "become": True, "gather_facts": False, "tasks": list(tasks)}])
+    )
+    # Defaults come last in Ansible; to see the role alone it gets the operator's own choices as extra variables.
+    (folder / "settings.json").write_text(json.dumps({**host.operator.settings, **more}))
+    return [
+        str(PLAYBOOK), "-i", str(host.lab.folder / "inventory.yml"), "--limit", host.lab.fqdn(host.operator.host),
+        "-e", f"@{folder / 'settings.json'}", str(folder / "play.json"),
+    ]  # fmt: skip
+
+
+ENVIRONMENT = {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible" / "ansible.cfg")}
+DEPLOY = [{"ansible.builtin.include_role": {"name": "ai_stack"}}]
+
+
+def run(host: Deployed, words: list[str]) -> Outcome:
+    return host.operator.run(*words, environment=ENVIRONMENT)
+
+
+def current(host: Deployed) -> str:
+    return engine.run_in(host.container, ["readlink", "/opt/ai/current"]).strip()
+
+
+def journal(host: Deployed) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in engine.run_in(host.container, ["cat", "/opt/ai/journal.jsonl"]).splitlines()]
+
+
+def serves(host: Deployed) -> bool:
+    outcome = host.curl("/health")
+    return outcome.status == 0 and outcome.text.startswith("{") and json.loads(outcome.text)["status"] == "ok"
+
+
+@pytest.mark.promise("S0.8")
+def test_the_printed_docker_commands_work(deployed_host: Deployed) -> None:
+    look = (
+        "cd /opt/ai && docker compose ps && docker compose logs --tail 1 whisper-api && docker exec ollama ollama list"
+    )
+    printed = engine.run_in(deployed_host.container, ["sh", "-c", look])
+    for name in ("gateway", "whisper-api", "ollama", "(healthy)", "gemma3:270m"):
+        assert name in printed
+    pulled = engine.run_in(deployed_host.container, ["docker", "exec", "ollama", "ollama", "pull", "gemma3:270m"])
+    assert pulled is not None
+
+
+@pytest.mark.promise("B.3")
+def test_a_release_that_does_not_work_leaves_the_one_before_serving(deployed_host: Deployed, tmp_path: Path) -> None:
+    before = current(deployed_host)
+    outcome = run(deployed_host, play(deployed_host, tmp_path, DEPLOY, ai_gateway_image=NO_GATEWAY))
+    assert outcome.status != 0
+    assert "read-only file system" in outcome.text, "the last words of the service that failed are told"
+    assert "serves again" in outcome.text
+    assert current(deployed_host) == before
+    wait_until(lambda: serves(deployed_host), "the release before serves", 60)
+    told = [(line["step"], line["state"]) for line in journal(deployed_host)][-4:]
+    assert told == [("activate", "begun"), ("activate", "failed"), ("restore", "begun"), ("restore", "done")]
+
+
+@pytest.mark.promise("B.3")
+def test_a_second_run_is_told_who_is_at_work_and_a_killed_one_keeps_nobody_out(
+    deployed_host: Deployed, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    take: dict[str, Any] = {"ansible.builtin.include_role": {"name": "ai_stack", "tasks_from": "lock"}}
+    stay = {"ansible.builtin.wait_for": {"path": "/opt/ai/never", "timeout": 600}}
+    words = play(deployed_host, first, [take, stay], ai_stack_why="upgrade to 9.9")
+    at_work = subprocess.Popen(
+        deployed_host.lab.inside(words), env={**os.environ, **ENVIRONMENT}, cwd=REPOSITORY, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        held = ["sh", "-c", "flock --nonblock /opt/ai/lock true && echo free || echo held"]
+        wait_until(lambda: "held" in engine.run_in(deployed_host.container, held), "the first run is at work", 60)
+        refused = run(deployed_host, play(deployed_host, second, [take]))
+        assert refused.status != 0
+        assert "upgrade to 9.9" in refused.text
+        assert "has been at work on this host since" in refused.text
+    finally:
+        os.killpg(at_work.pid, signal.SIGKILL)
+        at_work.wait()
+    free: dict[str, Any] = {"ansible.builtin.include_role": {"name": "ai_stack", "tasks_from": "unlock"}}
+    outcome = run(deployed_host, play(deployed_host, second, [take, free]))
+    assert outcome.status == 0, outcome.text
+
+
+@pytest.mark.promise("B.3")
+def test_after_a_power_loss_in_the_middle_of_a_change_a_whole_release_serves(
+    deployed_host: Deployed, tmp_path: Path
+) -> None:
+    before, lines = current(deployed_host), len(journal(deployed_host))
+    words = play(deployed_host, tmp_path, DEPLOY, ai_max_task_queue_size=7)
+    change = subprocess.Popen(
+        deployed_host.lab.inside(words), env={**os.environ, **ENVIRONMENT}, cwd=REPOSITORY, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def in_the_middle() -> bool:
+        new = journal(deployed_host)[lines:]
+        return any((line["step"], line["state"]) == ("activate", "begun") for line in new)
+
+    try:
+        wait_until(in_the_middle, "services are being replaced", 180)
+        engine.call("kill", "--signal", "KILL", deployed_host.container)
+    finally:
+        os.killpg(change.pid, signal.SIGKILL)
+        change.wait()
+    engine.call("start", deployed_host.container)
+    hosts.wait(deployed_host.lab, deployed_host.operator.host)
+    wait_until(lambda: serves(deployed_host), "the host serves after the power came back", 180)
+    assert current(deployed_host) == before
+    running = engine.run_in(
+        deployed_host.container,
+        ["docker", "inspect", "whisper-api", "--format", "{{range .Config.Env}}{{println .}}{{end}}"],
+    )
+    assert "MAX_TASK_QUEUE_SIZE=128" in running, "what runs is what `current` says"
+    outcome = run(deployed_host, play(deployed_host, tmp_path, DEPLOY))
+    assert outcome.status == 0, outcome.text
+    assert serves(deployed_host)
+
+
+def test_no_service_can_read_anothers_keys(deployed_host: Deployed) -> None:
+    listing = engine.run_in(
+        deployed_host.container,
+        ["find", "/opt/ai/secrets", "-mindepth", "1", "-printf", "%P %m %U %y\n"],
+    )
+    rows = {line.split()[0]: line.split()[1:] for line in listing.splitlines()}
+    assert rows["gateway/api_keys"] == ["400", "10001", "f"]
+    assert rows["whisper-api/api_keys"] == ["400", "10002", "f"]
+    assert rows["api.key"] == ["600", "0", "f"]
+    assert rows["docker/config.json"] == ["600", "0", "f"]
+    for name, (mode, _, kind) in rows.items():
+        assert mode == "700" if kind == "d" else mode in {"400", "600"}, name
+
+
+def test_the_compose_file_of_the_host_is_taken_by_its_own_compose(deployed_host: Deployed) -> None:
+    parsed = yaml.safe_load(
+        engine.run_in(
+            deployed_host.container, ["sh", "-c", "cd /opt/ai && docker compose config --quiet && echo ok: 1"]
+        )
+    )
+    assert parsed == {"ok": 1}
