@@ -164,9 +164,5 @@ def test_no_service_can_read_anothers_keys(deployed_host: Deployed) -> None:
 
 
 def test_the_compose_file_of_the_host_is_taken_by_its_own_compose(deployed_host: Deployed) -> None:
-    parsed = yaml.safe_load(
-        engine.run_in(
-            deployed_host.container, ["sh", "-c", "cd /opt/ai && docker compose config --quiet && echo ok: 1"]
-        )
-    )
-    assert parsed == {"ok": 1}
+    said = engine.run_in(deployed_host.container, ["sh", "-c", "cd /opt/ai && docker compose config --format json"])
+    assert set(json.loads(said)["services"]) == {"gateway", "whisper-api", "ollama"}
