@@ -15,6 +15,8 @@ from pathlib import Path
 from host.lab import engine
 
 SAMPLE_EVERY_S = 0.05
+# A process is looked at so often, and then known: it has become what it was started to be.
+LOOKS = 4
 
 
 def shapes(value: str) -> list[bytes]:
@@ -36,18 +38,20 @@ def in_text(secrets: Mapping[str, str], text: str) -> list[str]:
 
 @contextmanager
 def watching_processes(secrets: Mapping[str, str]) -> Iterator[list[str]]:
-    """Look at every process of this machine, hosts' processes included, as often as possible; yields the findings.
+    """Look at every process of this machine, hosts' processes included, while it is young; yields the findings.
 
-    A finding is `name of the secret: command line`. Environments count too, but for those of processes below ours.
+    A finding is `name of the secret: command line`; environments count too.
     """
     findings: list[str] = []
     done = threading.Event()
     wanted = {name: shapes(value) for name, value in secrets.items()}
 
     def watch() -> None:
+        looks: dict[Path, int] = {}
         while not done.wait(SAMPLE_EVERY_S):
-            for folder in Path("/proc").iterdir():
-                if folder.name.isdigit():
+            looks = {folder: looks.get(folder, 0) + 1 for folder in Path("/proc").iterdir() if folder.name.isdigit()}
+            for folder, times in looks.items():
+                if times <= LOOKS:
                     _look_at(folder, wanted, findings)
 
     thread = threading.Thread(target=watch, daemon=True)
