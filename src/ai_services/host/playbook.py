@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.host.target import Target
+from ai_services.interrupts import undisturbed
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 _LOOK_EVERY_S: Final = 0.2
@@ -81,14 +82,14 @@ class Run:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(_LOOK_EVERY_S)
             except BaseException:
-                with _undisturbed():
+                with undisturbed():
                     _end(process)
                     for line in reader.fresh():
                         with contextlib.suppress(Exception):
                             on_event(json.loads(line))
                 raise
             finally:
-                with _undisturbed():
+                with undisturbed():
                     _close_connections(folder)
 
     def _command(self, folder: Path) -> list[str]:
@@ -142,7 +143,7 @@ def _private_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        with _undisturbed():
+        with undisturbed():
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -198,20 +199,6 @@ def _close_connections(folder: Path) -> None:
                 ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "-"],
                 capture_output=True, timeout=5, check=False,
             )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no second Ctrl-C interrupt the clearing away."""
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with contextlib.suppress(ValueError):  # not in the main thread
-            before[number] = signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Lines:

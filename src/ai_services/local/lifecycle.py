@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from ai_services import __version__
 from ai_services.console import Row, Screen
 from ai_services.exits import OperatorError
+from ai_services.interrupts import undisturbed
 from ai_services.local import components, llm, ports, processes, readiness, supervisor
 from ai_services.local.components import Component
 from ai_services.local.home import Home, write_json
@@ -224,15 +224,3 @@ def _remove_socket(path: Path, home: Home) -> None:
     if path.parent != home.run:
         with suppress(OSError):
             path.parent.rmdir()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let nothing interrupt the cleaning up: the second Ctrl-C of an impatient person would leave orphans."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ai_services.console import Screen
 from ai_services.exits import OK
+from ai_services.interrupts import undisturbed
 from ai_services.local import lifecycle, lock
 from ai_services.local.home import Home
 
@@ -14,7 +15,7 @@ def run() -> int:
     if not home.root.exists():
         screen.say("Nothing was running.")
         return OK
-    with lock.exclusive(home, "down"), lifecycle.undisturbed():
+    with lock.exclusive(home, "down"), undisturbed():
         ended = lifecycle.tear_down(home)
     screen.say(f"Down: {ended} processes ended." if ended else "Nothing was running.")
     return OK

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from ai_services import __version__
 from ai_services.console import Screen
 from ai_services.exits import FAILED, NOT_READY, OK, OperatorError
+from ai_services.interrupts import undisturbed
 from ai_services.local import lifecycle, lock, proof, supervisor
 from ai_services.local.home import Home
 from ai_services.local.lifecycle import Wish
@@ -84,7 +85,7 @@ def _ended_by_ctrl_c(home: Home) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        with lifecycle.undisturbed():
+        with undisturbed():
             lifecycle.tear_down(home)
         raise
 
