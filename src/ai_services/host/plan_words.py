@@ -80,8 +80,7 @@ def _docker(facts: Facts) -> str:
 def _reach(settings: Settings) -> str:
     networks = list(settings.get("ai_allowed_networks") or [])
     ports = "port 80" if settings.get("ai_tls") == "off" else "ports 80 and 443"
+    who = "The whole internet" if "any" in networks else f"Only {', '.join(networks) or 'nobody'}"
     if settings.get("ai_firewall") == "off":
-        return f"No firewall is set here: who may reach {ports} is decided elsewhere."
-    if "any" in networks:
-        return f"The whole internet may reach {ports}; nothing else but SSH is open."
-    return f"Only {', '.join(networks) or 'nobody'} may reach {ports}; nothing else but SSH is open."
+        return f"{who} may use {ports}: nginx alone sees to it, no firewall is set here."
+    return f"{who} may reach {ports}; other ports stay as they are, and no container opens one."
