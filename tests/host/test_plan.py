@@ -309,7 +309,7 @@ def test_who_may_reach_the_host_is_said() -> None:
 
     assert "Only 10.1.0.0/16 may reach ports 80 and 443" in last(ai_allowed_networks=["10.1.0.0/16"])
     assert "whole internet" in last(ai_allowed_networks=["any"])
-    assert "decided elsewhere" in last(ai_firewall="off")
+    assert "nginx alone sees to it" in last(ai_firewall="off")
     assert "no TLS" in last(ai_tls="off")
 
 
