@@ -7,7 +7,7 @@ prepare() {
     echo "$1" >/usr/local/lib/patient.domain
     if [ ! -e /usr/local/lib/patient.ready ]; then
         apt-get update -qq
-        apt-get install -qq -y --no-install-recommends nginx-light docker.io docker-cli nftables certbot openssl \
+        apt-get install -qq -y --no-install-recommends nginx-light docker.io docker-cli docker-compose nftables certbot openssl \
             busybox-static >/dev/null
         touch /usr/local/lib/patient.ready
     fi
