@@ -123,10 +123,9 @@ def test_a_release_that_does_not_work_leaves_the_old_one_serving(deployed_host: 
     assert outcome.status != 0, outcome.text
     assert engine.run_in(deployed_host.container, ["readlink", "/opt/ai/current"]) == before
     assert json.loads(deployed_host.curl("/health").text)["status"] == "ok"
-    # and the way forward is open: the right settings again, nothing left over
+    # and the way forward is open
     outcome = deployed_host.deploy("run after that")
     assert outcome.status == 0, outcome.text[-6000:]
-    assert deployed_host.deploy("and once more").text.count("nothing had to be changed") == 1
 
 
 @pytest.mark.promise("B.6")
