@@ -176,6 +176,7 @@ BAD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("deploys", "warning", "left behind", {"lock__noted": True}),
     ("deploys", "warning", "the last deploy failed: step 'x'", {"journal__failed": "step 'x': no"}),
     ("ports", "failed", "port 8080 is open on 0.0.0.0", {"ports__1__address": "0.0.0.0"}),
+    ("ports", "warning", "port 8080 is open on :: (python3): not the stack's", {"ports__1__address": "::", "ports__1__process": "python3"}),
     ("ports", "failed", "port 443 is taken by apache2", {"ports__0__process": "apache2"}),
     ("ports", "failed", "nobody listens on 443", {"ports": []}),
     ("ports", "failed", "a container of ours publishes 0.0.0.0:5432", {"containers__0__published": ["0.0.0.0:5432"]}),

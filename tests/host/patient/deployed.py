@@ -43,7 +43,7 @@ DEPLOYED = (
           "mv /etc/letsencrypt/renewal-hooks/deploy /root/hooks; mkdir /etc/letsencrypt/renewal-hooks/deploy; cp -a /etc/letsencrypt/renewal /root/renewal; sed -i '/hook/d' /etc/letsencrypt/renewal/*.conf",
           "rmdir /etc/letsencrypt/renewal-hooks/deploy; mv /root/hooks /etc/letsencrypt/renewal-hooks/deploy; cp -a /root/renewal/. /etc/letsencrypt/renewal/; rm -r /root/renewal"),
     Fault("port open to the world", "ports", "port 11434 is open on 0.0.0.0",
-          "systemd-run -q --unit open python3 -m http.server 11434 --bind 0.0.0.0; until ss -ltn | grep -q :11434; do sleep 0.1; done", "systemctl stop open"),
+          "docker run -d --name opened -p 0.0.0.0:11434:1 --entrypoint sleep $(docker inspect -f '{{.Image}}' ollama) 1000; until ss -ltn | grep -q :11434; do sleep 0.1; done", "docker rm -f opened"),
     Fault("firewall flushed", "firewall", "`inet ai` is not loaded", "nft delete table inet ai", "systemctl restart ai-firewall"),
     Fault("nginx stopped", "nginx", "nginx is not running", "systemctl stop nginx", "systemctl start nginx"),
     Fault("nginx would not start again", "nginx", "unknown directive", "echo 'speak freely;' >/etc/nginx/conf.d/zz.conf", "rm /etc/nginx/conf.d/zz.conf"),

@@ -177,8 +177,8 @@ FAULTS = (
         "port open to the world",
         "ports",
         "port 11434 is open on 0.0.0.0",
-        "systemd-run -q --unit open python3 -m http.server 11434 --bind 0.0.0.0; wait_port 11434",
-        "systemctl stop open",
+        "docker run -d --name opened -p 0.0.0.0:11434:1 tiny /bin/sleep 1000; wait_port 11434",
+        "docker rm -f opened",
     ),
     Fault(
         "443 taken by another",

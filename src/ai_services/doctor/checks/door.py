@@ -26,12 +26,15 @@ def ports(seen: Seen) -> Verdict:
     """Are 80 and 443 nginx's, and is nothing else of ours open beyond this machine?
 
     A port that a container publishes to all addresses passes by ufw and is open to everybody, whatever the firewall
-    says. Failed when a port of the stack listens beyond 127.0.0.1, or when somebody else sits on 80 or 443.
+    says. Failed when a container's port listens beyond 127.0.0.1 on a number of ours, or when somebody else sits on 80
+    or 443; a stranger's process on such a number is a warning.
     `./ai deploy HOST` publishes as it should be; `ss -ltnp` shows who listens.
     """
     settings = (seen.get("release") or {}).get("settings", {})
     rows = [row for row in seen["ports"] if row["proto"] == "tcp"]
-    bad, doors = [], set()
+    bad: list[str] = []
+    strangers: list[str] = []
+    doors = set()
     published = {port for row in seen.get("containers") or [] for port in row["published"]}
     for row in rows:
         who = row["process"]
@@ -40,8 +43,10 @@ def ports(seen: Seen) -> Verdict:
                 doors.add(row["port"])
             else:
                 bad.append(f"port {row['port']} is taken by {who} (pid {row['pid']})")
-        elif row["port"] in OUR_PORTS and _open(row) and who != "sshd":
-            bad.append(f"port {row['port']} is open on {row['address']} ({who or 'docker'})")
+        elif row["port"] in OUR_PORTS and _open(row):
+            # Docker listens by its proxy, or by none at all where that is switched off.
+            said = f"port {row['port']} is open on {row['address']} ({who or 'docker'})"
+            (bad if who in (None, "docker-proxy") else strangers).append(said)
     for place in sorted(published):
         address, _, port = place.rpartition(":")
         if address and not ipaddress.ip_address(address.strip("[]")).is_loopback and int(port) not in OUR_PORTS:
@@ -49,6 +54,11 @@ def ports(seen: Seen) -> Verdict:
     if bad:
         return failed(
             "; ".join(dict.fromkeys(bad)), "Publish to 127.0.0.1 only: `./ai deploy HOST`; `ss -ltnp` shows who listens"
+        )
+    if strangers and settings:
+        return warning(
+            f"{'; '.join(strangers)}: not the stack's, on a port that its services have inside",
+            "Whose is it? Close it, or leave it if you know it",
         )
     if not settings:
         return ok("nothing of ours is open") if not doors else ok(f"open: {', '.join(map(str, sorted(doors)))}")
