@@ -16,6 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+HTTPS_PORT = 443
+HTTP_PORT = 80
 CONNECT_TIMEOUT_S = 10.0
 # A first answer may have to wait until a model is loaded.
 ANSWER_TIMEOUT_S = 900.0
@@ -76,7 +78,7 @@ class Outside:
             ssl.SSLError: it is not good; OSError: nobody answers.
         """
         with (
-            socket.create_connection((at or self.address, 443), CONNECT_TIMEOUT_S) as plain,
+            socket.create_connection((at or self.address, HTTPS_PORT), CONNECT_TIMEOUT_S) as plain,
             self.trusted.wrap_socket(plain, server_hostname=self.domain or self.address) as secure,
         ):
             found = secure.getpeercert() or {}
@@ -142,7 +144,8 @@ class _ToAddress(HTTPAdapter):
         address = self._outside.address
         host = f"[{address}]" if ":" in address else address
         request.headers.setdefault("Host", parts.netloc)
-        request.url = urlunsplit(parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host))
+        port = HTTPS_PORT if parts.scheme == "https" else HTTP_PORT
+        request.url = urlunsplit(parts._replace(netloc=f"{host}:{port}"))
         return super().send(request, *arguments, **options)
 
 
