@@ -107,7 +107,7 @@ def failed(story: Story, target: Target, log: Path, verb: str) -> OperatorError:
             exit_code=BLOCKED,
         )
     if story.told.plan.get("refusals") or failure.phase in ("Settings", "Looking at the host"):
-        return OperatorError(failure.message, hint=where, exit_code=BLOCKED)
+        return OperatorError(failure.message.replace("\n", "\n  "), hint=where, exit_code=BLOCKED)
     again = f"After mending it, a second run goes on from here: ./ai {verb} {target}"
     lines = failure.message.strip().splitlines()
     if len(lines) > _LINES_OF_REASON + 1:
