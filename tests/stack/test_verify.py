@@ -50,9 +50,7 @@ class Door:
                 while piece := await source.read(65536):
                     if first and self.key_for_all:
                         line, _, rest = piece.partition(b"\r\n")
-                        heads = b"\r\n".join(
-                            h for h in rest.split(b"\r\n") if not h.lower().startswith(b"authorization:")
-                        )
+                        kept = [head for head in rest.split(b"\r\n") if not head.lower().startswith(b"authorization:")]
                         piece = (
                             line
                             + b"\r\nAuthorization: Bearer "
@@ -141,6 +139,7 @@ def test_a_door_that_asks_nobody_for_a_key_is_seen(door: Door) -> None:
     checks = door.look()
     assert not checks["keys are asked for"].ok
     assert not checks["a wrong key is refused"].ok
+    assert "'/queue/status': 200" in checks["keys are asked for"].detail
     assert checks["keys are asked for"].hint
 
 

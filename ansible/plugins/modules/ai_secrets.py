@@ -108,8 +108,9 @@ def main() -> None:
     try:
         keeper.directory(keeper.root)
         for name in ask["made"]:
-            if not (keeper.root / name).is_file():
-                keeper.keep(name, secrets.token_urlsafe(32).encode() + b"\n")
+            there = keeper.root / name
+            # Also what is there is kept again, for its rights may have been loosened.
+            keeper.keep(name, there.read_bytes() if there.is_file() else secrets.token_urlsafe(32).encode() + b"\n")
         if ask["api_keys"]:
             keeper.keep("api.key", "".join(f"{line}\n" for line in _lines(ask["api_keys"])).encode())
         _tokens(keeper, ask)

@@ -48,6 +48,7 @@ def fetch(model: str, home: Path, tell: Tell) -> Path:
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     cache = home / "hub"
     try:
+        home.mkdir(parents=True, exist_ok=True)
         total = _total_bytes(HfApi().model_info(repository, files_metadata=True).siblings or [])
         _check_room(model, home, total - _here(cache, repository))
         with _Telling(lambda: _here(cache, repository), total, tell):
