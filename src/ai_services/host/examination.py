@@ -19,7 +19,7 @@ from ai_services.host import ssh_errors, verify
 from ai_services.host.target import Target
 
 # Longer than the doctor gives itself for everything (examine.DEADLINE_S), twice with --fix.
-_SILENCE_S: Final = 330.0
+_TOTAL_S: Final = 330.0
 # The file arrives on standard input, and is gone again whatever happens.
 _REMOTE: Final = (
     'f=$(mktemp) && trap \'rm -f "$f"\' EXIT HUP TERM && cat >"$f" && python3 -I "$f" check --lines {options}'
@@ -58,7 +58,7 @@ def inside(target: Target, *, fix: bool, only: Sequence[str] = ()) -> Iterator[F
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
-        watchdog = threading.Timer(_SILENCE_S * (2 if fix else 1), process.kill)
+        watchdog = threading.Timer(_TOTAL_S * (2 if fix else 1), process.kill)
         watchdog.daemon = True
         watchdog.start()
         try:

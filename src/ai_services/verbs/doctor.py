@@ -109,6 +109,7 @@ def _host(wish: Wish, host: str, teller: _Teller, as_json: bool) -> dict[str, An
     home.create_root()
     target = connect.reach(target, screen, host_key=wish.host_key)
     settings: dict[str, Any] = {}
+    clock = examination.clock("")
     inside = [name for name in wish.only if name in inner]
     # Also when only the view from outside is asked for: what to look at is in the host's release.
     for found in examination.inside(target, fix=wish.fix, only=inside or (["release"] if wish.only else [])):
