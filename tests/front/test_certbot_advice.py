@@ -59,6 +59,11 @@ REPORTED = {
         "--dns-cloudflare.",
         "raise ai_dns_propagation_s",
     ),
+    "forgotten account": (
+        "urn:ietf:params:acme:error:accountDoesNotExist :: The request specified an account that does not exist :: "
+        "Account https://acme.lab.test/my-account/1a40dab08a921954 not found.",
+        "no longer knows this host's account",
+    ),
     "another certbot": ("Another instance of Certbot is already running.", "Another certbot runs"),
     "disk full": ("OSError: [Errno 28] No space left on device: '/etc/letsencrypt/archive'", "disk is full"),
 }

@@ -86,6 +86,11 @@ TABLE: tuple[tuple[str, str], ...] = (
         "The certificate authority does not take ai_acme_email. Give an address that exists, or leave it out.",
     ),
     (
+        r"accountDoesNotExist",
+        "The certificate authority no longer knows this host's account. Move the folder that is named after the "
+        "authority out of /etc/letsencrypt/accounts and run the deployment again: it registers anew.",
+    ),
+    (
         r"Another instance of Certbot is already running",
         "Another certbot runs on this host (the renewal, perhaps). Wait until it has ended and run the "
         "deployment again.",
