@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ai_stack.releases import plan
 from support.stack import wait_until
 
 from host.lab import engine, hosts
 from host.lab.deployment import Outcome
+from host.stack_render import render
 from host.story import Deployed
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
@@ -166,3 +168,24 @@ def test_no_service_can_read_anothers_keys(deployed_host: Deployed) -> None:
 def test_the_compose_file_of_the_host_is_taken_by_its_own_compose(deployed_host: Deployed) -> None:
     said = engine.run_in(deployed_host.container, ["sh", "-c", "cd /opt/ai && docker compose config --format json"])
     assert set(json.loads(said)["services"]) == {"gateway", "whisper-api", "ollama"}
+
+
+@pytest.mark.promise("B.4")
+def test_every_variant_of_the_compose_file_is_taken_by_the_hosts_compose(
+    deployed_host: Deployed, tmp_path: Path
+) -> None:
+    """Also what this host does not run: GPU by CDI and by reservation, and the profile monitoring."""
+    gpu: dict[str, Any] = {"accelerator": "nvidia", "whisper": {"compute_type": "int8", "image_variant": "cuda"}}
+    cases: dict[str, dict[str, Any]] = {
+        "cdi": {"ai_plan": {**gpu, "gpu_mode": "cdi"}, "ai_profiles": ["monitoring"]},
+        "reservation": {"ai_plan": {**gpu, "gpu_mode": "reservation"}},
+        "limits": {"ai_ollama_memory_mib": 4096, "ai_profiles": ["monitoring"]},
+    }
+    for name, rendered in render(tmp_path, cases).items():
+        for file, text in plan(Path("/opt/ai"), rendered.files, rendered.config).files.items():
+            engine.run_in(
+                deployed_host.container, ["sh", "-c", f"mkdir -p /tmp/{name}; cat > /tmp/{name}/{file}"], stdin=text
+            )
+        look = f"cd /tmp/{name} && docker compose config --format json && rm -r /tmp/{name}"
+        said = json.loads(engine.run_in(deployed_host.container, ["sh", "-c", look]))
+        assert set(said["services"]) == set(rendered.compose["services"])
