@@ -159,7 +159,7 @@ def _foretold(store: Store, release: str, engine: Engine) -> list[str]:
         todo = Compose(store.root, store.path(release), engine).differences()
     except (ComposeError, EngineError) as error:
         return [f"release {release} serves ({error})"]
-    return todo + ([] if store.current == release else [f"release {release} serves"])
+    return [*todo, *([] if store.current == release else [f"release {release} serves"])]
 
 
 def _diff(store: Store, wanted: Plan) -> list[dict[str, str]]:
