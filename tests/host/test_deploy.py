@@ -62,7 +62,7 @@ def test_a_recording_is_transcribed_over_the_domain(deployed_host: Deployed, tmp
 def test_a_question_is_answered_over_the_domain(deployed_host: Deployed) -> None:
     messages = [{"role": "user", "content": "What is the capital of France?"}]
     model = deployed_host.operator.settings["ai_ollama_model"]
-    chat = _post(deployed_host, "/v1/chat/completions", {"model": model, "messages": messages})
+    chat = _post(deployed_host, "/v1/chat/completions", {"model": model, "messages": messages, "temperature": 0})
     assert "Paris" in chat["choices"][0]["message"]["content"]
 
 
