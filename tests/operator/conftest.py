@@ -134,3 +134,15 @@ def hub_standin() -> Any:
     sys.modules["hub_standin"] = module
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that says nothing, a home of its own, and a settings file that is right."""
+    for name in list(os.environ):
+        if name.startswith(("TF_VAR_ai_", "AI_", "SSH_USER", "SSH_KEY")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AI_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ai.yml").write_text('ai_tls: "off"\nai_github_owner: octo-org\n')
+    return tmp_path
