@@ -188,7 +188,11 @@ FAULTS = (
         "systemctl stop taken; systemctl start nginx; wait_port 443",
     ),
     Fault(
-        "firewall flushed", "firewall", "`inet ai` is not loaded", "nft flush ruleset", "systemctl restart ai-firewall"
+        "firewall flushed",
+        "firewall",
+        "`inet ai` is not loaded",
+        "nft delete table inet ai",
+        "systemctl restart ai-firewall",
     ),
     Fault("nginx stopped", "nginx", "nginx is not running", "systemctl stop nginx", "systemctl start nginx"),
     Fault(

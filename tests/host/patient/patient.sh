@@ -87,7 +87,8 @@ release() {
     (umask 077; echo the-key-of-the-patient >/opt/ai/secrets/api.key; echo x >/opt/ai/secrets/gateway/internal.key)
     echo "services: {}" >$files/compose.yaml
     : >/opt/ai/journal.jsonl
-    step begun; step done
+    step begun
+    step "done"
     : >/opt/ai/lock
     rm -f /opt/ai/lock.json
     echo "{\"time\": \"$(date -u +%FT%TZ)\", \"ok\": true, \"detail\": \"\"}" >/opt/ai/backup.json
