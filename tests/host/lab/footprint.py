@@ -44,14 +44,14 @@ def files(*tops):
 
 print(json.dumps({
     "packages": lines("dpkg-query", "--show", "--showformat=${binary:Package} ${Version} ${db:Status-Abbrev}\n"),
-    "files": files("/etc", "/usr/local", "/opt", "/srv", "/root", "/home", "/var/spool/cron", "/var/lib/docker"),
+    "files": files("/etc", "/usr/local", "/opt", "/srv", "/root", "/home", "/var/spool/cron"),
     "folders": lines("find", "/", "/var", "/var/lib", "-mindepth", "1", "-maxdepth", "1", "-type", "d"),
     "unit files": lines("systemctl", "list-unit-files", "--no-legend", "--plain"),
     "active units": lines("systemctl", "list-units", "--no-legend", "--plain", "--state=active",
                           "--type=service,timer,socket,path"),
     "ports": lines("ss", "-Hlntu"),
     "interfaces": lines("ip", "-o", "-brief", "link"),
-    "firewall": lines("nft", "list", "ruleset"),
+    "firewall": lines("nft", "--stateless", "list", "ruleset"),
     "groups": lines("id", "deployer"),
 }))
 """
