@@ -15,6 +15,8 @@ from host.lab import engine
 from host.lab.place import LabError
 from host.story import Deployed
 
+pytestmark = [pytest.mark.host, pytest.mark.timeout(1500)]
+
 
 @pytest.fixture(params=["deployed_host", "bookworm_host"])
 def host(request: pytest.FixtureRequest) -> Deployed:
