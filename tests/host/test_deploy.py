@@ -116,9 +116,9 @@ def test_the_doctor_finds_a_deployed_host_healthy_from_here_and_from_there(deplo
 @pytest.mark.promise("S0.2")
 def test_a_release_that_does_not_work_leaves_the_old_one_serving(deployed_host: Deployed) -> None:
     before = engine.run_in(deployed_host.container, ["readlink", "/opt/ai/current"])
-    digest = stores.push_silent_image(deployed_host.lab, "ghcr.io/lab/silent:1")
+    digest = stores.push_failing_image(deployed_host.lab, "ghcr.io/lab/failing:1")
     outcome = deployed_host.deploy(
-        "release that does not work", "--set", f"ai_gateway_image=ghcr.io/lab/silent@{digest}"
+        "release that does not work", "--set", f"ai_gateway_image=ghcr.io/lab/failing@{digest}"
     )
     assert outcome.status != 0, outcome.text
     assert engine.run_in(deployed_host.container, ["readlink", "/opt/ai/current"]) == before

@@ -47,9 +47,10 @@ def push_image(lab: Lab, reference: str, name: str) -> str:
     return digest.rpartition("@")[2]
 
 
-def push_silent_image(lab: Lab, name: str) -> str:
-    """Push, as `name`, an image that starts and never serves; answers its digest."""
-    made = engine.call("build", "--quiet", "-", stdin=f"FROM {base_images.base_image(internet.SUITE)}\nCMD sleep 1d\n")
+def push_failing_image(lab: Lab, name: str) -> str:
+    """Push, as `name`, an image that starts and ends at once, over and over; answers its digest."""
+    lines = f"FROM {base_images.base_image(internet.SUITE)}\nCMD echo this cannot work; exit 1\n"
+    made = engine.call("build", "--quiet", "-", stdin=lines)
     return push_image(lab, made.stdout.strip(), name)
 
 
