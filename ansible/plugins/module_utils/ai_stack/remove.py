@@ -72,7 +72,10 @@ def _containers(engine: Engine) -> list[dict[str, Any]]:
 
 
 def _networks(engine: Engine) -> list[str]:
-    found = engine.get("/networks") or []
+    try:
+        found = engine.get("/networks") or []
+    except EngineError:
+        return []  # gone with the engine, by an earlier run that kept the data
     return [net["Id"] for net in found if net.get("Labels", {}).get("com.docker.compose.project") == PROJECT]
 
 
