@@ -62,7 +62,8 @@ VOLATILE = re.compile(
     r"|^/etc/ssl/certs/ca-certificates\.crt$"  # the order of its parts follows the directory
     r"|^/home/\w+/\.bash_history$"
 )
-PASSING_UNITS = re.compile(r"^(apt-daily|systemd-tmpfiles|dpkg-db|fstrim|e2scrub|man-db|user@|user-|session-|run-)")
+# started on demand, gone by themselves after a minute
+PASSING_UNITS = re.compile(r"^(systemd-(timedated|hostnamed|localed)|apt-daily|systemd-tmpfiles|dpkg-db|fstrim|e2scrub|man-db|user@|user-|session-|run-)")
 NOT_A_LINE = re.compile(r"\s+")
 
 
