@@ -58,12 +58,15 @@ print(json.dumps({
 
 VOLATILE = re.compile(
     r"^/etc/(\.pwd\.lock|ld\.so\.cache|mtab|.*-)$"  # passwd-, group-: the last but one version, kept by the tools
-    r"|^/(root|home/\w+)/\.(ansible|cache|docker)(/|$)"
+    r"|^/(root|home/\w+)/\.(ansible|ansible_async|cache|docker)(/|$)"
     r"|^/etc/ssl/certs/ca-certificates\.crt$"  # the order of its parts follows the directory
     r"|^/home/\w+/\.bash_history$"
 )
-# started on demand, gone by themselves after a minute
-PASSING_UNITS = re.compile(r"^(systemd-(timedated|hostnamed|localed)|apt-daily|systemd-tmpfiles|dpkg-db|fstrim|e2scrub|man-db|user@|user-|session-|run-)")
+# started on demand and gone by themselves; or run once, at the first boot
+PASSING_UNITS = re.compile(
+    r"^(systemd-(timedated|hostnamed|localed|journal-catalog-update|sysusers|update-done)|ldconfig|apt-daily"
+    r"|systemd-tmpfiles|dpkg-db|fstrim|e2scrub|man-db|user@|user-|session-|run-)"
+)
 NOT_A_LINE = re.compile(r"\s+")
 
 
@@ -78,7 +81,9 @@ class Footprint:
         """Look at a host now."""
         raw = json.loads(engine.run_in(container, ["python3", "-c", _LOOK]))
         raw["files"] = [f"{path} {what}" for path, what in raw["files"].items() if not VOLATILE.search(path)]
-        raw["ports"] = [" ".join([*line.split()[:1], *line.split()[4:5]]) for line in raw["ports"]]
+        # Docker's resolver in the lab's own containers has other ports after each start
+        ports = [" ".join([*line.split()[:1], *line.split()[4:5]]) for line in raw["ports"]]
+        raw["ports"] = [line for line in ports if "127.0.0.11:" not in line]
         for kind in ("unit files", "active units"):
             raw[kind] = [line.split()[0] for line in raw[kind] if not PASSING_UNITS.match(line)]
         # carriers come and go, and a peer's number changes with a restart
