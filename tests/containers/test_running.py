@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from .conftest import MODEL, TOP, WHISPER_PORT
-from .containers import KEY, Running, running
+from .daemon import KEY, Running, running
 
 pytestmark = pytest.mark.host
 
