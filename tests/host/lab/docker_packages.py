@@ -37,7 +37,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str], dict[str, tuple[str, str]]]] = {
          "Recommends": "docker-ce-rootless-extras", "Conflicts": "docker, docker.io", "Replaces": "docker.io"},
         {"usr/bin/dockerd": ("docker.io", "usr/sbin/dockerd"),
          "usr/bin/docker-proxy": ("docker.io", "usr/sbin/docker-proxy"),
-         "usr/libexec/docker/docker-init": ("tini", "usr/bin/tini-static")},
+         "usr/bin/docker-init": ("tini", "usr/bin/tini-static")},
     ),
     "docker-compose-plugin": (
         "2.26.1-1", {"Enhances": "docker-ce-cli"},
