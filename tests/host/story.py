@@ -18,7 +18,7 @@ from host.lab.place import Lab
 # (what, seconds), in the order in which it happened: printed at the end of the session
 TIMINGS: list[tuple[str, float]] = []
 # a line of `./ai deploy` that ends a phase: mark, title, duration, what came of it
-PHASE = re.compile(r"^✔ (?P<title>.+?) {2,}(?:(?P<minutes>\d+) min )?(?P<seconds>[\d.]+) s\b", re.MULTILINE)
+PHASE = re.compile(r"^✔ (?P<title>\S+(?: \S+)*) {2,}(?:(?P<minutes>\d+) min )?(?P<seconds>[\d.]+) s\b", re.MULTILINE)
 
 
 @dataclass

@@ -38,6 +38,7 @@ def status(visitor: str, url: str, *, user: str | None = None) -> int:
     script = (
         "import sys,urllib.request as u,urllib.error as e\n"
         "r=u.Request(sys.argv[1],headers={'Authorization':'Basic '+sys.argv[2]} if sys.argv[2] else {})\n"
+        f"r.add_header('Accept','{stores.MANIFEST}, */*')\n"
         "try: print(u.urlopen(r,timeout=20).status)\n"
         "except e.HTTPError as error: print(error.code)\n"
     )
@@ -45,7 +46,11 @@ def status(visitor: str, url: str, *, user: str | None = None) -> int:
 
 
 def get(visitor: str, url: str) -> str:
-    script = "import sys,urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1],timeout=60).read().decode())"
+    script = (
+        "import sys,urllib.request as u\n"
+        f"r=u.Request(sys.argv[1],headers={{'Accept':'{stores.MANIFEST}, */*'}})\n"
+        "sys.stdout.write(u.urlopen(r,timeout=60).read().decode())\n"
+    )
     return engine.run_in(visitor, ["python3", "-c", script, url])
 
 
