@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,12 @@ NO_OLLAMA = "no Ollama binary: .ci/build-ollama builds one, AI_TEST_OLLAMA=/path
 # fixture -> the group of tests that must share a process, so that the fixture is made once
 GROUPS = {"frail_stack": "frail", "ollama_stack": "ollama", "stack": "llama"}
 STACK_FOLDERS = tuple(Path(__file__).parent / name for name in ("stack", "snippets", "monitoring"))
+
+
+# A shell lets its background jobs ignore Ctrl-C, and what we start would inherit that: `bash .ci/run &` is no reason for
+# tests of Ctrl-C to wait in vain.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
