@@ -24,8 +24,8 @@ GROUPS = {"frail_stack": "frail", "ollama_stack": "ollama", "stack": "llama"}
 STACK_FOLDERS = tuple(Path(__file__).parent / name for name in ("stack", "snippets", "monitoring"))
 
 
-# A shell lets its background jobs ignore Ctrl-C, and what we start would inherit that: `bash .ci/run &` is no reason for
-# tests of Ctrl-C to wait in vain.
+# A shell lets its background jobs ignore Ctrl-C, and what we start would inherit that: under `bash .ci/run &` tests of
+# Ctrl-C would wait in vain.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
