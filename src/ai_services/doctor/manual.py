@@ -14,7 +14,7 @@ from ai_services.local import checkup
 _HEAD = f"""<!-- Made by `python -m ai_services.doctor.manual docs/doctor.md` from the checks. -->
 # Doctor
 
-```
+```bash
 ./ai doctor HOST            # a host, seen from inside (over SSH) and from here
 ./ai doctor HOST --fix      # the same, and do what is safe
 ./ai doctor                 # the stack that ./ai up started on this machine
