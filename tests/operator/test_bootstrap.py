@@ -282,7 +282,7 @@ def test_a_platform_without_wheels_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("there", ["local", "deploy", "dev"])
 @pytest.mark.parametrize(
     ("verb", "needs"),
-    [("up", "local"), ("deploy", "deploy"), ("destroy", "deploy"), ("doctor", "deploy"), ("test", "dev")],
+    [("up", "local"), ("deploy", "deploy"), ("destroy", "deploy"), ("doctor", "local"), ("test", "dev")],
 )
 def test_each_verb_has_its_packages_and_no_verb_installs_too_many(
     checkout: Path, there: str, verb: str, needs: str
