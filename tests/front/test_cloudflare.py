@@ -244,3 +244,15 @@ def test_a_change_may_reach_dns_later_than_the_answer(dns: knot.Knot) -> None:
     api.records("DELETE", f"/{made['id']}")
     server.shutdown()
     server.server_close()
+
+
+def test_what_was_still_to_be_published_ends_with_the_stand_in(dns: knot.Knot) -> None:
+    before = set(threading.enumerate())
+    server = serve(dns, dns_delay_s=3600)
+    api = Api(f"http://127.0.0.1:{server.server_address[1]}/client/v4", dns)
+    assert api.records("POST", json={**TXT, "name": "never.lab.test"}).status_code == 200
+    assert [thread for thread in set(threading.enumerate()) - before if isinstance(thread, threading.Timer)]
+    server.shutdown()
+    server.server_close()
+    assert not [thread for thread in set(threading.enumerate()) - before if isinstance(thread, threading.Timer)]
+    assert dns.look_up("never.lab.test", "TXT") == []

@@ -55,6 +55,18 @@ class Cloudflare:
         self.limit = int(config.get("requests_per_5_min", 1200))
         self._asked: dict[str, deque[float]] = {}
         self._asked_lock = threading.Lock()
+        self._pending: set[threading.Timer] = set()
+        self._pending_lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Publish nothing any more: what waits is dropped, what is on its way is waited for."""
+        with self._pending_lock:
+            self._closed = True
+            pending = list(self._pending)
+        for timer in pending:
+            timer.cancel()
+            timer.join()
 
     def answer(
         self, method: str, target: str, headers: dict[str, str], body: bytes
@@ -156,7 +168,12 @@ class Cloudflare:
     def _publish(self, zone: Zone, *changed: dict[str, Any]) -> None:
         """Bring DNS in line with every name and type that a change touched, now or after `dns_delay_s`."""
         if self.dns_delay_s > 0:
-            threading.Timer(self.dns_delay_s, self._publish_now, (zone, changed)).start()
+            with self._pending_lock:
+                self._pending = {timer for timer in self._pending if timer.is_alive()}
+                if not self._closed:
+                    timer = threading.Timer(self.dns_delay_s, self._publish_now, (zone, changed))
+                    timer.start()
+                    self._pending.add(timer)
         else:
             self._publish_now(zone, changed)
 
@@ -227,6 +244,11 @@ class Server(ThreadingHTTPServer):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__((config.get("listen", "127.0.0.1"), config.get("port", 0)), Handler)
         self.cloudflare = Cloudflare(config)
+
+    def server_close(self) -> None:
+        """Close the port, and end what was still to be published."""
+        super().server_close()
+        self.cloudflare.close()
 
 
 def main() -> None:
