@@ -1,6 +1,6 @@
 """Makes .venv what the locks say: called by `ai` with whatever Python it found, so standard library only.
 
-    python -I bootstrap.py CHECKOUT local|deploy|dev FINGERPRINT
+    python -I bootstrap.py CHECKOUT local|deploy|provision|dev FINGERPRINT
 
 The stamp (checkout and fingerprint, one a line) is written last; `ai` compares it on every call. While this works,
 .venv/ai-unfinished stands: if the machine dies in the middle, the next call does not trust what is half there.
@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 # Each holds all of the ones before it.
-_SETS: Final = ("local", "deploy", "dev")
+_SETS: Final = ("local", "deploy", "provision", "dev")
+# What is published as source only is built here, by what requirements/build.txt names; nothing else is.
+_BUILT: Final = {"provision": ("python-terraform",), "dev": ("python-terraform",)}
 # Wheels, what they unpack to, and room to turn round in: measured 1.1 GiB for `local`, 1.5 GiB for `dev`.
-_NEEDED_MIB: Final = {"local": 1500, "deploy": 2200, "dev": 3000}
+_NEEDED_MIB: Final = {"local": 1500, "deploy": 2200, "provision": 2200, "dev": 3000}
 # What an empty cache has to download.
-_DOWNLOAD_MIB: Final = {"local": 480, "deploy": 540, "dev": 720}
+_DOWNLOAD_MIB: Final = {"local": 480, "deploy": 540, "provision": 540, "dev": 720}
 _BLOCKED: Final = 5
 _INTERRUPTED: Final = 130
 # What ai-unfinished says once .venv itself is whole and packages are being installed.
@@ -172,6 +174,10 @@ class Setup:
         count = len(re.findall(r"^[A-Za-z0-9_.-]+==", locked.read_text(), re.MULTILINE))
         _say(f"Installing {count} locked packages" + (f" (about {_DOWNLOAD_MIB[self.wanted]} MiB)" if anew else ""))
         options = [option] if option else []
+        if built := _BUILT.get(self.wanted):
+            constraints = self.checkout / "requirements" / "build.txt"
+            options += ["--build-constraints", str(constraints)]
+            options += [word for name in built for word in ("--no-binary", name)]
         self._uv(*options, "--require-hashes", "--only-binary", ":all:", "-r", str(locked))
 
     def _link_own_packages(self) -> None:

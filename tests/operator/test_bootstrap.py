@@ -279,16 +279,23 @@ def test_a_platform_without_wheels_is_told(tmp_path: Path) -> None:
     assert "glibc" in hint
 
 
-@pytest.mark.parametrize("there", ["local", "deploy", "dev"])
+@pytest.mark.parametrize("there", ["local", "deploy", "provision", "dev"])
 @pytest.mark.parametrize(
     ("verb", "needs"),
-    [("up", "local"), ("deploy", "deploy"), ("destroy", "deploy"), ("doctor", "local"), ("test", "dev")],
+    [
+        ("up", "local"),
+        ("deploy", "deploy"),
+        ("destroy", "deploy"),
+        ("provision", "provision"),
+        ("doctor", "local"),
+        ("test", "dev"),
+    ],
 )
 def test_each_verb_has_its_packages_and_no_verb_installs_too_many(
     checkout: Path, there: str, verb: str, needs: str
 ) -> None:
     """A larger set serves the verbs of a smaller one; only what is missing sets something up."""
-    order = ["local", "deploy", "dev"]
+    order = ["local", "deploy", "provision", "dev"]
     (checkout / ".venv" / "bin").mkdir(parents=True)
     program(checkout / ".venv" / "bin", "python", "echo straight on: $@")
     projects = ["pyproject.toml", *sorted(str(p.relative_to(checkout)) for p in checkout.glob("libs/*/pyproject.toml"))]

@@ -117,7 +117,7 @@ def _disagreements(locks: dict[str, Lock]) -> list[str]:
     return [
         f"{name} is {', '.join(sorted(versions))} in {used}.txt and {', '.join(sorted(dev.get(name, {'missing'})))} "
         f"in dev.txt: the tests would run on other versions than the users; {MEND}"
-        for used in ("local", "deploy")
+        for used in ("local", "deploy", "provision")
         if used in locks
         for name, versions in sorted(locks[used].versions.items())
         if versions != dev.get(name)
