@@ -190,7 +190,7 @@ Key = Annotated[
 ]
 HostKey = Annotated[
     str | None,
-    typer.Option("--host-key", metavar="SHA256:…", help="Fingerprint of the host's SSH key; no other is accepted."),
+    typer.Option("--host-key", metavar="SHA256:…", help="The host's SSH key or its fingerprint; no other is accepted."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Ansible's own output too.")]
 
@@ -215,6 +215,10 @@ def deploy(
     diff: Annotated[
         bool, typer.Option("--diff", help="Show what changes in files; with --check, go through every step.")
     ] = False,
+    wait_s: Annotated[
+        int,
+        typer.Option("--wait-s", min=0, max=86400, help="Seconds to wait for a machine that is still starting."),
+    ] = 0,
     user: User = None,
     key: Key = None,
     host_key: HostKey = None,
@@ -225,8 +229,9 @@ def deploy(
     from ai_services.verbs.deploy import Wish, run
 
     wish = Wish(
-        host, {"ai_domain": domain}, pairs or (), config, user, key, host_key, check=check, diff=diff, verbose=verbose
-    )
+        host, {"ai_domain": domain}, pairs or (), config, user, key, host_key,
+        check=check, diff=diff, wait_s=wait_s, verbose=verbose,
+    )  # fmt: skip
     _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
 
 

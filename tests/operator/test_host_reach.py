@@ -8,16 +8,19 @@ import socket
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from ai_services.cli import app
+from ai_services.console import Screen
 from ai_services.exits import BLOCKED, USAGE, OperatorError
-from ai_services.host import known_hosts
+from ai_services.host import connect, known_hosts
 from ai_services.host.known_hosts import HostKey, KnownHosts
-from ai_services.host.ssh_errors import UnknownHostKeyError, explain
+from ai_services.host.ssh_errors import NotYetError, UnknownHostKeyError, explain
 from ai_services.host.target import Target
 
 
@@ -184,3 +187,80 @@ class TestHostKeys:
 
     def test_an_unknown_key_is_no_other_error(self) -> None:
         assert isinstance(explain("Host key verification failed.", Target("h")), UnknownHostKeyError)
+
+    def test_a_whole_key_is_enough_where_nobody_can_be_asked(
+        self, key: HostKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Behind a jump host: ssh itself compares."""
+        monkeypatch.setattr(known_hosts, "scan", lambda *_: [])
+        known = KnownHosts(tmp_path / "known_hosts")
+        known_hosts.accept(known, "gpu-1", None, pinned=f"{key.kind} {key.blob}", ask=None)
+        assert known.file.read_text() == f"gpu-1 {key.kind} {key.blob}\n"
+        with pytest.raises(NotYetError, match="does not show its SSH key"):
+            known_hosts.accept(known, "gpu-1", None, pinned=key.fingerprint, ask=None)
+
+    def test_keys_learned_side_by_side_are_all_kept(self, key: HostKey, tmp_path: Path) -> None:
+        """As when Terraform deploys several hosts at once."""
+        known = KnownHosts(tmp_path / "known_hosts")
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda number: known.replace(f"gpu-{number}", key), range(40)))
+        assert len(known.file.read_text().splitlines()) == 40
+
+
+class TestWaiting:
+    """`--wait-s`: a machine that is still starting is tried again; who shows another key is not."""
+
+    # What ssh says at the 1st, 2nd, … try; then the host lets us in.
+    SSH = """#!/bin/sh
+case $* in *-G*) exit 0 ;; esac
+tries=$(($(cat {folder}/tries 2>/dev/null || echo 0) + 1))
+echo $tries >{folder}/tries
+said=$(sed -n "${{tries}}p" {folder}/said)
+[ -z "$said" ] || {{ echo "$said" >&2; exit 255; }}
+echo user=deployer
+"""
+    REFUSED = "ssh: connect to host gpu-1 port 22: Connection refused"
+    DENIED = "deployer@gpu-1: Permission denied (publickey)."
+    CHANGED = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @"
+
+    @pytest.fixture
+    def reach(self, clean: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Target]:
+        def reach(*said: str, wait_s: float) -> Target:
+            program = clean / "bin" / "ssh"
+            program.parent.mkdir()
+            program.write_text(self.SSH.format(folder=clean))
+            program.chmod(0o755)
+            (clean / "said").write_text("".join(f"{line}\n" for line in said))
+            monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+            monkeypatch.setattr(connect, "_PAUSE_S", 0.01)
+            return connect.reach(Target("gpu-1", "deployer"), Screen(), host_key=None, wait_s=wait_s)
+
+        return reach
+
+    def test_until_it_lets_us_in(
+        self, reach: Callable[..., Target], clean: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        reach(self.REFUSED, self.REFUSED, self.DENIED, wait_s=600)
+        assert (clean / "tries").read_text() == "4\n"
+        said = capsys.readouterr().out
+        assert said.count("no SSH server listens") == 1, "the same reason is not said at every try"
+        assert "does not let deployer in" in said
+        assert "✔ deployer@gpu-1 answers, after" in said
+
+    def test_without_it_nothing_is_tried_again(self, reach: Callable[..., Target], clean: Path) -> None:
+        with pytest.raises(NotYetError):
+            reach(self.REFUSED, wait_s=0)
+        assert (clean / "tries").read_text() == "1\n"
+
+    def test_another_key_is_refused_at_once(self, reach: Callable[..., Target], clean: Path) -> None:
+        with pytest.raises(OperatorError, match="another SSH key"):
+            reach(self.REFUSED, self.CHANGED, wait_s=600)
+        assert (clean / "tries").read_text() == "2\n"
+
+    def test_in_the_end_it_is_said_what_kept_it_away(self, reach: Callable[..., Target]) -> None:
+        with pytest.raises(
+            OperatorError, match=r"did not let us in within 0\.[0-9] s\. .* no SSH server listens"
+        ) as caught:
+            reach(*[self.REFUSED] * 1000, wait_s=0.2)
+        assert caught.value.exit_code == BLOCKED
+        assert "systemctl enable --now ssh" in caught.value.hint

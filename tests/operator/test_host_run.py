@@ -85,7 +85,7 @@ def appears(path: Path, process: subprocess.Popen[str]) -> None:
 
 def ends(pid: int) -> None:
     """Wait for a process to be no more, or nothing but a number that its parent has not asked for."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     with contextlib.suppress(OSError):
         while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
             assert time.monotonic() < until, f"process {pid} lives on"
@@ -152,13 +152,14 @@ def test_stopped_in_the_middle(clean: Path, number: signal.Signals, code: int) -
 
 
 @needs_root
-def test_what_a_killed_run_left_goes_with_the_next(clean: Path) -> None:
+def test_a_run_that_is_killed_ends_ansible_too_and_its_secrets_go_with_the_next(clean: Path) -> None:
+    """Terraform kills what it had started when it is interrupted; nobody else would end Ansible then."""
     process = start(clean, SLOW, TF_VAR_ai_ghcr_token=CANARY)
     appears(clean / "pid", process)
     process.kill()
     process.communicate()
     (left,) = Path(tempfile.gettempdir()).glob(f"ai-run-{process.pid}-*")
-    os.kill(int((clean / "pid").read_text()), signal.SIGKILL)
+    ends(int((clean / "pid").read_text()))
     assert CliRunner().invoke(app, ["deploy", "localhost", "--check", "--set", "ai_accelerator=cpu"]).exit_code in (
         0,
         BLOCKED,

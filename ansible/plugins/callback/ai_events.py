@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ type: notification
 short_description: JSON lines for ./ai deploy
 description: Writes one JSON object for each thing that happens to the file that AI_EVENTS names.
 """
+
+_LOOK_EVERY_S = 0.5
+# From the interruption to the end: Ansible needs a moment to end its workers.
+_GRACE_S = 10.0
 
 
 class CallbackModule(CallbackBase):
@@ -45,6 +51,8 @@ class CallbackModule(CallbackBase):
         self._file = Path(path).open("a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115
         if self._file is None:
             self.disabled = True
+        else:
+            _end_with(os.getppid())
         self._began: dict[str, float] = {}
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -170,3 +178,19 @@ def _message(content: Any) -> str:
 def _plain(value: Any) -> Any:
     """Return Ansible's tagged containers as JSON's own."""
     return json.loads(json.dumps(value, default=str))
+
+
+def _end_with(parent: int) -> None:
+    """End this run when `./ai deploy`, its parent, is gone: killed outright, as Terraform does when it is interrupted.
+
+    A run that goes on without anybody would meet the next one on the host.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_EVERY_S)
+        os.killpg(0, signal.SIGINT)
+        time.sleep(_GRACE_S)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()

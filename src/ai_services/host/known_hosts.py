@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -12,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from filelock import FileLock
+
 from ai_services.exits import BLOCKED, USAGE, OperatorError
+from ai_services.host.ssh_errors import NotYetError
+from ai_services.local.home import write_atomically
 
 _SCAN_TIMEOUT_S: Final = 10
 # What a person is shown first, and what is asked for: the kinds that today's OpenSSH prefers.
@@ -45,19 +48,28 @@ class KnownHosts:
 
     def add(self, name: str, key: HostKey) -> None:
         """Remember that `name` (as ssh writes it: `host` or `[host]:port`) has `key`."""
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lines = self.file.read_text().splitlines() if self.file.exists() else []
         line = f"{name} {key.kind} {key.blob}"
-        if line not in lines:
-            descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
+        with self._alone():
+            lines = self._lines()
+            if line not in lines:
+                self._write([*lines, line])
 
-    def forget(self, name: str) -> None:
-        """Drop what was remembered of `name`."""
-        if self.file.exists():
-            kept = [line for line in self.file.read_text().splitlines() if line.split(" ")[0] != name]
-            self.file.write_text("".join(f"{line}\n" for line in kept))
+    def replace(self, name: str, key: HostKey) -> None:
+        """Remember that `name` has `key` and no other."""
+        with self._alone():
+            others = [line for line in self._lines() if line.split(" ")[0] != name]
+            self._write([*others, f"{name} {key.kind} {key.blob}"])
+
+    def _alone(self) -> FileLock:
+        # Several hosts are deployed side by side (terraform apply), and all of them learn a key.
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return FileLock(self.file.with_name(f".{self.file.name}.lock"), mode=0o600)
+
+    def _lines(self) -> list[str]:
+        return self.file.read_text().splitlines() if self.file.exists() else []
+
+    def _write(self, lines: list[str]) -> None:
+        write_atomically(self.file, "".join(f"{line}\n" for line in lines))
 
 
 def scan(host: str, port: int | None) -> list[HostKey]:
@@ -83,16 +95,21 @@ def accept(
         OperatorError: nobody vouches for the key, or the host has another than the pinned one.
     """
     name = f"[{host}]:{port}" if port and port != 22 else host
+    wanted = _pinned(pinned) if pinned else None
     offered = scan(host, port)
+    if not offered and isinstance(wanted, HostKey):
+        # Behind a jump host nobody can be asked directly; ssh itself compares with what is written down here.
+        known.replace(name, wanted)
+        return
     if not offered:
-        raise OperatorError(
-            f"The key of {host} is not known, and it cannot be asked for directly (a jump host?).",
-            hint=f"Accept it once with ssh: ssh {host} true",
+        raise NotYetError(
+            f"{host} does not show its SSH key: it is off, still starting, or behind a jump host.",
+            hint=f"Accept it once with ssh (ssh {host} true), or give the whole key: --host-key 'ssh-ed25519 AAAA…'",
             exit_code=BLOCKED,
         )
-    if pinned:
-        wanted = _fingerprint(pinned)
-        match = next((key for key in offered if key.fingerprint == wanted), None)
+    if wanted:
+        fingerprint = wanted.fingerprint if isinstance(wanted, HostKey) else wanted
+        match = next((key for key in offered if key.fingerprint == fingerprint), None)
         if match is None:
             seen = ", ".join(f"{key.kind} {key.fingerprint}" for key in offered)
             raise OperatorError(
@@ -100,8 +117,7 @@ def accept(
                 hint="Do not go on before you know why: somebody may stand between you and the host.",
                 exit_code=BLOCKED,
             )
-        known.forget(name)
-        known.add(name, match)
+        known.replace(name, match)
         return
     first = offered[0]
     if ask is None or not ask(first):
@@ -114,12 +130,13 @@ def accept(
     known.add(name, first)
 
 
-def _fingerprint(pinned: str) -> str:
+def _pinned(pinned: str) -> HostKey | str:
+    """Return the key, or its fingerprint where only that was given."""
     text = pinned.strip()
     if re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", text):
         return text.rstrip("=")
     if whole := re.fullmatch(r"(?:\S+ )?((?:ssh|ecdsa|sk)-[\w@.-]+) ([A-Za-z0-9+/]+={0,2})(?: .*)?", text):
-        return HostKey(whole[1], whole[2]).fingerprint
+        return HostKey(whole[1], whole[2])
     raise OperatorError(
         "--host-key is neither a fingerprint nor a key.",
         hint="Give SHA256:… as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints it on the host.",

@@ -15,6 +15,10 @@ class UnknownHostKeyError(OperatorError):
     """The host's key is not known to anybody yet."""
 
 
+class NotYetError(OperatorError):
+    """What a machine that is still starting looks like from outside; it may be another matter in a minute."""
+
+
 def explain(said: str, target: Target) -> OperatorError:
     """Return the error for what ssh (or Ansible, quoting it) said on its way to `target`."""
     user = target.user or "the user of your SSH configuration"
@@ -28,12 +32,15 @@ def explain(said: str, target: Target) -> OperatorError:
         return UnknownHostKeyError(
             f"The SSH key of {target} is not known.", hint="Give it: --host-key SHA256:…", exit_code=BLOCKED
         )
-    for pattern, message, hint in (
-        (
-            r"UNPROTECTED PRIVATE KEY|bad permissions",
+    if re.search(r"UNPROTECTED PRIVATE KEY|bad permissions", said):
+        return OperatorError(
             f"ssh does not use the key {target.key or ''}: others can read it.",
-            f"Close it: chmod 600 {target.key or '~/.ssh/id_*'}",
-        ),
+            hint=f"Close it: chmod 600 {target.key or '~/.ssh/id_*'}",
+            exit_code=BLOCKED,
+        )
+    if re.search(r"not in .*passphrase|incorrect passphrase", said):
+        return OperatorError("The SSH key asks for a passphrase.", hint="Load it: ssh-add FILE", exit_code=BLOCKED)
+    for pattern, message, hint in (
         (
             r"Permission denied|Too many authentication failures",
             f"{target} does not let {user} in with the key that was offered.",
@@ -60,10 +67,9 @@ def explain(said: str, target: Target) -> OperatorError:
             f"{target} ended the SSH connection at once.",
             "Look at its log: journalctl -u ssh; a firewall or fail2ban may stand in between.",
         ),
-        (r"not in .*passphrase|incorrect passphrase", "The SSH key asks for a passphrase.", "Load it: ssh-add FILE"),
     ):
         if re.search(pattern, said):
-            return OperatorError(message, hint=hint, exit_code=BLOCKED)
+            return NotYetError(message, hint=hint, exit_code=BLOCKED)
     last = said.strip().splitlines()[-1] if said.strip() else "nothing"
     return OperatorError(
         f"ssh to {target} failed; it said: {last}", hint=f"See whether this works: ssh {target} true", exit_code=BLOCKED

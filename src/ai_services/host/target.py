@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ai_services.exits import BLOCKED, USAGE, OperatorError
 from ai_services.host.known_hosts import KnownHosts
-from ai_services.host.ssh_errors import explain
+from ai_services.host.ssh_errors import NotYetError, explain
 
 CONNECT_TIMEOUT_S: Final = 10
 # What any step may take to answer once connected; a host that swaps is slow, not gone.
@@ -128,7 +128,7 @@ class Target:
                 self.command(remote), input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
             )
         except subprocess.TimeoutExpired:
-            raise OperatorError(
+            raise NotYetError(
                 f"{self} did not answer within {timeout_s:.0f} s.",
                 hint=f"See whether it is overloaded: ssh {self} uptime",
                 exit_code=BLOCKED,

@@ -40,6 +40,7 @@ class Wish:
     host_key: str | None = None
     check: bool = False
     diff: bool = False
+    wait_s: float = 0
     verbose: bool = False
 
 
@@ -54,7 +55,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     target = Target.parse(wish.host, user=wish.user, key=wish.key, home=home.root)
     settings = collect(config=wish.config, pairs=wish.pairs, options=wish.options).settings("deploy")
     home.create_root()
-    target = connect.reach(target, screen, host_key=wish.host_key)
+    target = connect.reach(target, screen, host_key=wish.host_key, wait_s=wish.wait_s)
     log = log_path(home.logs, "deploy", target)
     only_plan = wish.check and not wish.diff
     screen.say(f"{'Planning for' if only_plan else 'Checking' if wish.check else 'Deploying to'} {target}; log: {log}")
