@@ -4,6 +4,7 @@ bootstrap/ai/ai.example.yml   every variable with its default, commented out
 bootstrap/ai/ai.schema.json   JSON schema of ai.yml, for editors
 docs/settings.md              every variable in words
 docs/gpus.md                  every card of the table, and what it can run
+terraform/{variables,settings,hosts}.tf   Terraform's variables, with their validations
 ansible/roles/*/README.md     each role's, from its meta/argument_specs.yml
 """
 
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 import yaml
 
-from ai_services.host import gpu_document
+from ai_services.host import gpu_document, terraform_files
 from ai_services.host.settings_table import Variable, renamed, variables
 
 _MADE: Final = "Made by `python -m ai_services.host.documents`; change src/ai_services/host/settings.py instead."
@@ -32,6 +33,9 @@ def documents(top: Path) -> dict[Path, str]:
         top / "bootstrap" / "ai" / "ai.schema.json": schema(),
         top / "docs" / "settings.md": page(),
         top / "docs" / "gpus.md": gpu_document.render(),
+        top / "terraform" / "variables.tf": terraform_files.variables_file(),
+        top / "terraform" / "settings.tf": terraform_files.settings_file(),
+        top / "terraform" / "hosts.tf": terraform_files.hosts_file(),
     }
     for specs in sorted((top / "ansible" / "roles").glob("*/meta/argument_specs.yml")):
         made[specs.parents[1] / "README.md"] = role_page(specs.parents[1].name, yaml.safe_load(specs.read_text()))

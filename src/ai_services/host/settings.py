@@ -135,7 +135,7 @@ class HostSettings(BaseModel):
         required="unless both image names are given", example="your-username",
     )  # fmt: skip
     ai_ghcr_token: Annotated[
-        str | None, Text("a token", r"[\x21-\x7e]{8,1024}", "ghp_…", secret=True, optional=True)
+        str | None, Text("a token", r"[\x21-\x7e]{8,1000}", "ghp_…", secret=True, optional=True)
     ] = setting(
         None, "GitHub token with read:packages, for private images; better in a file.", _IMAGES, "ai_stack", secret=True
     )

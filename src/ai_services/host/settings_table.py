@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
+
 from ai_services.host.settings import About, HostSettings
 from ai_services.host.settings_kinds import Kind
 
@@ -29,8 +31,14 @@ class Variable:
 @cache
 def variables() -> dict[str, Variable]:
     """Return every variable by its name, in the order of the documents."""
+    return table(HostSettings)
+
+
+@cache
+def table(model: type[BaseModel]) -> dict[str, Variable]:
+    """Return the variables of a model whose fields are made by `settings.setting`."""
     rows: dict[str, Variable] = {}
-    for name, field in HostSettings.model_fields.items():
+    for name, field in model.model_fields.items():
         kind = next(part for part in field.metadata if isinstance(part, Kind))
         extra = field.json_schema_extra
         about: dict[str, Any] = dict(extra) if isinstance(extra, dict) else {}

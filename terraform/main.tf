@@ -1,0 +1,47 @@
+# A host and its name: the machine is a module of its kind, the record one of its kind, and what is put upon the
+# machine is the same deploy as by hand. Kinds that need a provider are switched on by a file (kinds/), which says
+# here what it makes; without it neither its provider nor its credentials are needed.
+
+locals {
+  machine_kinds = {
+    existing_host   = true
+    proxmox_vm      = local.proxmox_vm_is_on
+    digitalocean_vm = local.digitalocean_vm_is_on
+  }
+  dns_kinds = {
+    none              = true
+    cloudflare_record = local.cloudflare_record_is_on
+  }
+
+  # Replaced by kinds/*_override.tf.
+  proxmox_vm_is_on        = false
+  digitalocean_vm_is_on   = false
+  cloudflare_record_is_on = false
+  proxmox_machines        = {}
+  digitalocean_machines   = {}
+  cloudflare_records      = {}
+
+  machines = merge(module.existing_host, local.proxmox_machines, local.digitalocean_machines)
+}
+
+module "existing_host" {
+  source   = "./modules/existing_host"
+  for_each = { for name, host in local.hosts : name => host if host.ai_machine == "existing_host" }
+
+  address  = each.value.ai_address
+  user     = each.value.ai_ssh_user
+  host_key = each.value.ai_host_key
+}
+
+module "deployment" {
+  source   = "./modules/deployment"
+  for_each = local.hosts
+
+  name          = each.key
+  machine       = local.machines[each.key].machine
+  ssh_key_file  = each.value.ai_ssh_key_file
+  wait_s        = each.value.ai_ssh_wait_s
+  settings_json = jsonencode(local.settings[each.key])
+  ghcr_token    = var.ai_ghcr_token
+  record        = try(local.cloudflare_records[each.key].record, null)
+}
