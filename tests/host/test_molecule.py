@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[2]
-ROLES = sorted(path.parents[2].name for path in TOP.glob("ansible/roles/*/molecule/default/molecule.yml"))
+from host import molecule_run
+from host.lab.place import Lab
+from host.molecule_run import Case, Outcome
+from host.story import TIMINGS
+
 # Only what is done differently on Debian 12 is tried there as well: Docker from its own repository.
-CASES = [(role, "trixie") for role in ROLES] + [("docker", "bookworm")]
+CASES = [Case(role, "trixie") for role in molecule_run.ROLES] + [Case("docker", "bookworm")]
+# Much of a run is waiting (for apt, for services), so two fill two cores.
+AT_A_TIME = int(os.environ.get("AI_MOLECULE_AT_A_TIME", "2"))
 
-pytestmark = [pytest.mark.host, pytest.mark.promise("S0.6"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.host, pytest.mark.promise("S0.6"), pytest.mark.timeout(3600)]
 
 
-@pytest.mark.parametrize(("role", "suite"), CASES)
-def test_a_role_comes_stays_works_and_goes(role: str, suite: str) -> None:
-    done = subprocess.run(
-        [TOP / "ansible" / "molecule" / "run", "--suite", suite, role],
-        capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1", "MOLECULE_NO_COLOR": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+@pytest.fixture(scope="module")
+def runs(lab: Lab, request: pytest.FixtureRequest) -> Iterator[dict[Case, Future[Outcome]]]:
+    """The runs of all tests that were asked for, some at a time; a test waits for its own."""
+    asked = [item.callspec.params["case"] for item in request.session.items if item.path == request.path]
+    with molecule_run.Runs(lab, at_a_time=AT_A_TIME) as begun:
+        yield {case: begun.begin(case) for case in asked}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.role}-{case.suite}")
+def test_a_role_comes_stays_works_and_goes(case: Case, runs: dict[Case, Future[Outcome]]) -> None:
+    outcome = runs[case].result()
+    TIMINGS.append((str(outcome), sum(seconds for _, seconds in outcome.steps)))
+    assert outcome.status == 0, f"{outcome}\n{outcome.text[-8000:]}"

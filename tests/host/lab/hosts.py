@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from host.lab import base_images, engine, gpu, internet, names
-from host.lab.place import FIRST_HOST_NUMBER, INTERNET, INTERNET_NUMBER, Lab, LabError, address
+from host.lab.place import FIRST_HOST_NUMBER, INTERNET, INTERNET_NUMBER, MACHINE, Lab, LabError, address
 
 USER = "deployer"
 START_TIMEOUT_S = 90
@@ -33,13 +34,14 @@ def start(lab: Lab, name: str, *, suite: str, gpus: tuple[str, ...] = (), number
     container = lab.container(name)
     if engine.inspect("container", container) is None:
         base_images.ensure(suite)
-        chosen = address(network, number) if number is not None else _free(lab, network)
-        engine.call(
-            "run", "--detach", "--name", container, "--hostname", name, "--network", lab.network, "--ip", chosen,
-            "--label", f"{LABEL}={lab.name}", "--env", f"LAB_DNS={address(network, INTERNET_NUMBER)}",
-            *internet.MACHINE_OPTIONS, "-v", f"{container}:/var/lib/docker",
-            "--restart", "always", base_images.host_image(suite),
-        )  # fmt: skip
+        with _list_of(lab):  # the address is free until somebody has it
+            chosen = address(network, number) if number is not None else _free(lab, network)
+            engine.call(
+                "run", "--detach", "--name", container, "--hostname", name, "--network", lab.network, "--ip", chosen,
+                "--label", f"{LABEL}={lab.name}", "--env", f"LAB_DNS={address(network, INTERNET_NUMBER)}",
+                *internet.MACHINE_OPTIONS, "-v", f"{container}:/var/lib/docker",
+                "--restart", "always", base_images.host_image(suite),
+            )  # fmt: skip
         wait(lab, name)
         if gpus:
             gpu.plug(container, *gpus)
@@ -113,6 +115,16 @@ def write_lists(lab: Lab) -> None:
 
     The keys come from the hosts' disks, by a way that no impostor on the network can take.
     """
+    with _list_of(lab):
+        _write_lists(lab)
+
+
+def _list_of(lab: Lab) -> FileLock:
+    """Who holds it is alone with the list of the lab's hosts: several may start at a time."""
+    return FileLock(MACHINE / f"{lab.name}.hosts.lock")
+
+
+def _write_lists(lab: Lab) -> None:
     known: list[str] = []
     entries: dict[str, Any] = {}
     settings = [
