@@ -199,7 +199,9 @@ def renewal(domain: str, root: Path = Path("/")) -> dict[str, Any]:
 
 def _last_words(root: Path) -> str:
     text = read_or(root / "var/log/letsencrypt/letsencrypt.log")
-    lines = [line for line in text.splitlines() if "ERROR" in line or "Error" in line or "Failed" in line]
+    # The reason comes first; certbot's last words are a count of failures.
+    reasons = re.findall(r"Failed to renew certificate \S+ with error: (.+)", text)
+    lines = reasons or [line for line in text.splitlines() if "ERROR" in line or "Error" in line or "Failed" in line]
     return re.sub(r"^\d{4}-\S+ \S+?:(ERROR|DEBUG|INFO):([\w.]+:)?", "", lines[-1])[:200] if lines else ""
 
 
