@@ -146,7 +146,7 @@ def restart(
 
 @app.command(
     "test",
-    epilog=_examples("./ai test", "./ai test --fast", "./ai test tests/operator", "./ai test -- -k catalogue -x"),
+    epilog=_examples("./ai test", "./ai test --long", "./ai test tests/operator", "./ai test -- -k catalogue -x"),
 )
 def check(
     pytest_arguments: Annotated[
@@ -158,12 +158,13 @@ def check(
         ),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the tests that start the whole stack.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="Run what is left out for its time, and nothing else.")] = False,
     json: Json = False,
 ) -> None:
     """Check everything: format, lint, types, unit tests, then the real stack with real models and real clients."""
     from ai_services import checks
 
-    _finish(lambda: checks.run(pytest_arguments or [], fast=fast, json=json))
+    _finish(lambda: checks.run(pytest_arguments or [], fast=fast, long=long, json=json))
 
 
 _ANSIBLE_ENDED = "Ansible and all it had started here have ended"

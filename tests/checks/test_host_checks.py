@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ai_services.checks import host, tree
-from ai_services.checks.phases import STACK_MARKS, UNIT_MARKS
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +68,3 @@ def test_workflows_are_left_out_with_a_sentence_or_checked(top: Path) -> None:
         assert "actionlint is not installed" in outcome.skips[0].reason
     else:
         assert "stepz" in outcome.output
-
-
-def test_whole_machines_are_no_part_of_the_daily_tests() -> None:
-    assert all("not host" in marks for marks in (UNIT_MARKS, STACK_MARKS))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
 from ai_services.checks import runner, testing, tree
 from ai_services.checks.outcome import Outcome
-from ai_services.checks.phases import Phase
+from ai_services.checks.phases import CHOSEN_MARKS, LONG_MARKS, STACK_MARKS, UNIT_MARKS, Phase
 from ai_services.checks.report import Report
 
 LAST_LINE = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
@@ -111,6 +113,19 @@ def test_tests_of_one_group_share_a_process(project: Path) -> None:
         "the group's name is no part of the id"
     )
     assert len(set((project / "pids").read_text().split())) == 1
+
+
+def test_every_test_is_in_one_run_and_in_one_only() -> None:
+    """Whole machines and benchmarks are in none; a choice by path leaves out nothing else."""
+    marks = ("stack", "long", "ollama", "bench", "host")
+    for carried in itertools.chain.from_iterable(itertools.combinations(marks, n) for n in range(len(marks) + 1)):
+
+        def runs(expression: str, names: tuple[str, ...] = carried) -> bool:
+            return Expression.compile(expression).evaluate(lambda name, /, **_: name in names)
+
+        expected = 0 if {"bench", "host"} & set(carried) else 1
+        assert sum(runs(one) for one in (UNIT_MARKS, STACK_MARKS, LONG_MARKS)) == expected, carried
+        assert runs(CHOSEN_MARKS) == bool(expected), carried
 
 
 def test_the_real_summary(capsys: pytest.CaptureFixture[str]) -> None:

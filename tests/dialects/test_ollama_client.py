@@ -267,7 +267,7 @@ def test_ollamas_command_line_over_llama_cpp(
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=240,
                 check=False,
             )
 

@@ -63,6 +63,7 @@ def site(tmp_path: Path) -> dict[str, Any]:
 
 
 @needs_nginx
+@pytest.mark.long
 def test_files_change_together_and_a_second_time_not_at_all(site: dict[str, Any]) -> None:
     folder: Path = site["folder"]
     change: dict[str, Any] = {
@@ -86,6 +87,7 @@ def test_files_change_together_and_a_second_time_not_at_all(site: dict[str, Any]
 
 
 @needs_nginx
+@pytest.mark.long
 def test_what_nginx_refuses_is_taken_back(site: dict[str, Any]) -> None:
     """Files, links and what was deleted: all is as before, and the message has nginx's reason."""
     folder: Path = site["folder"]

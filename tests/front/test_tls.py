@@ -24,6 +24,7 @@ OPENSSL = shutil.which("openssl") or ""
 pytestmark = [
     pytest.mark.skipif(not (doors.NGINX and OPENSSL), reason=f"{doors.NO_NGINX}; or no openssl"),
     pytest.mark.xdist_group("front-tls"),
+    pytest.mark.long,
 ]
 PROFILE: dict[str, Any] = json.loads((Path(__file__).parent / "mozilla-6.0.json").read_text())["configurations"][
     "intermediate"

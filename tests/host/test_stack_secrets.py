@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.promise("S0.12")
+pytestmark = [pytest.mark.promise("S0.12"), pytest.mark.long]
 
 MODULES = Path(__file__).parents[2] / "ansible" / "plugins"
 ANSIBLE = Path(sys.executable).with_name("ansible")

@@ -150,6 +150,7 @@ def test_ai_python_that_is_none(checkout: Path, named: str) -> None:
     assert named in done.stderr
 
 
+@pytest.mark.long
 def test_shims_that_fail_are_passed_over(checkout: Path, bare: Path) -> None:
     """pyenv puts a python3.14 on the PATH that only says that it is not installed."""
     program(bare, "python3.14", "echo 'pyenv: python3.14: command not found' >&2; exit 127")
@@ -159,6 +160,7 @@ def test_shims_that_fail_are_passed_over(checkout: Path, bare: Path) -> None:
     assert f"Making .venv with Python {sys.version.split()[0]}" in done.stderr
 
 
+@pytest.mark.long
 def test_no_network(checkout: Path) -> None:
     done = call(checkout, "version", environment=no_index())
     assert done.returncode == BLOCKED
@@ -167,6 +169,7 @@ def test_no_network(checkout: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_setup_that_was_interrupted_is_begun_anew(checkout: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "ai-unfinished").touch()
@@ -177,6 +180,7 @@ def test_a_setup_that_was_interrupted_is_begun_anew(checkout: Path) -> None:
     assert (checkout / ".venv" / "ai-unfinished").exists(), "this one failed too, and the next call must know"
 
 
+@pytest.mark.long
 def test_a_venv_whose_python_is_gone_is_made_anew(checkout: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "bin" / "python").symlink_to("/nonexistent/python3.11")

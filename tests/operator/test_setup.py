@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # One setup is enough: all of these run in one process.
-pytestmark = pytest.mark.xdist_group("setup")
+pytestmark = [pytest.mark.xdist_group("setup"), pytest.mark.long]
 PARTS = ("ai", "pyproject.toml", "README.md", "LICENSE", "requirements", "src", "libs", "images")
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.long
+
 ROLES = Path(__file__).resolve().parents[2] / "ansible" / "roles"
 COMPOSE = {"Name": "compose", "Version": "v2.26.1"}
 

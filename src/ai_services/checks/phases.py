@@ -99,5 +99,9 @@ STATIC = (
 )
 
 # The tests of single parts, then those that need the whole stack with its models.
-UNIT_MARKS = "not stack and not bench and not host"
-STACK_MARKS = "stack and not bench and not host"
+UNIT_MARKS = "not (stack or bench or host or long or ollama)"
+STACK_MARKS = "stack and not (bench or host or long or ollama)"
+# What would not fit into ten minutes on two cores, and what needs an Ollama that a newcomer does not have.
+LONG_MARKS = "(long or ollama) and not (bench or host)"
+# A choice of tests by path or -k is a choice: nothing of it is left out for its time.
+CHOSEN_MARKS = "not (bench or host)"

@@ -10,38 +10,47 @@ from pathlib import Path
 from ai_services import exits
 from ai_services.checks import testing, tree
 from ai_services.checks.outcome import Outcome, Skip
-from ai_services.checks.phases import STACK_MARKS, STATIC, UNIT_MARKS, Check
+from ai_services.checks.phases import CHOSEN_MARKS, LONG_MARKS, STACK_MARKS, STATIC, UNIT_MARKS, Check
 from ai_services.checks.report import Report
 
 FAST_REASON = "--fast leaves out what starts the whole stack"
+LONG_REASON = "./ai test --long has what takes longest, and what needs a real Ollama; .ci/run calls it too"
 HOST_REASON = (
     "whole machines in Docker take half an hour: .ci/run has them, or .venv/bin/python -m pytest -m host tests/host"
 )
 
 
-def run(argv_extra: Sequence[str], fast: bool = False, json: bool = False) -> int:
+def run(argv_extra: Sequence[str], *, fast: bool = False, long: bool = False, json: bool = False) -> int:
     """Check the repository; 0 when nothing failed, 1 when something did, 130 after Ctrl-C.
 
     `argv_extra` goes to pytest (paths, `-k`, …); then only the tests run, for somebody who is after one of them.
-    `fast` leaves out the tests that start the stack. `json` prints one document on standard output at the end
-    (`passed`, `failed`, `skipped`, `skips[]`, `phases[]`), and tells everything else on standard error.
+    `fast` leaves out the tests that start the stack; `long` runs those alone that are left out otherwise. `json`
+    prints one document on standard output at the end (`passed`, `failed`, `skipped`, `skips[]`, `phases[]`), and tells
+    everything else on standard error.
     """
     top = tree.root()
     report = Report(json=json)
     try:
-        if not argv_extra:
-            _static(top, report)
-        _tests("unit tests", top, UNIT_MARKS, argv_extra, report)
-        if fast:
-            report.ended("stack tests", Outcome(skips=[Skip("stack tests", FAST_REASON)]))
+        if argv_extra:
+            _tests("chosen tests", top, CHOSEN_MARKS + (" and not stack" if fast else ""), argv_extra, report)
+        elif long:
+            _tests("long tests", top, LONG_MARKS, (), report)
         else:
-            _tests("stack tests", top, STACK_MARKS, argv_extra, report)
-        if not argv_extra:
-            report.ended("host tests", Outcome(skips=[Skip("host tests", HOST_REASON)]))
+            _all(top, report, fast=fast)
     except KeyboardInterrupt:
         report.interrupted()
         return exits.INTERRUPTED
     return exits.OK if report.summary() else exits.FAILED
+
+
+def _all(top: Path, report: Report, *, fast: bool) -> None:
+    _static(top, report)
+    _tests("unit tests", top, UNIT_MARKS, (), report)
+    if not fast:
+        _tests("stack tests", top, STACK_MARKS, (), report)
+    left_out = {"stack tests": FAST_REASON} if fast else {}
+    for name, reason in (left_out | {"long tests": LONG_REASON, "host tests": HOST_REASON}).items():
+        report.ended(name, Outcome(skips=[Skip(name, reason)]))
 
 
 def _static(top: Path, report: Report) -> None:
