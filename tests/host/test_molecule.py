@@ -24,12 +24,17 @@ pytestmark = [pytest.mark.host, pytest.mark.promise("S0.6"), pytest.mark.timeout
 @pytest.fixture(scope="module")
 def runs(lab: Lab, request: pytest.FixtureRequest) -> Iterator[dict[Case, Future[Outcome]]]:
     """The runs of all tests that were asked for, some at a time; a test waits for its own."""
-    asked = [item.callspec.params["case"] for item in request.session.items if item.path == request.path]
+    names = {item.name for item in request.session.items if item.path == request.path}
+    asked = [case for case in CASES if any(f"[{_name(case)}]" in name for name in names)]
     with molecule_run.Runs(lab, at_a_time=AT_A_TIME) as begun:
         yield {case: begun.begin(case) for case in asked}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.role}-{case.suite}")
+def _name(case: Case) -> str:
+    return f"{case.role}-{case.suite}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=_name)
 def test_a_role_comes_stays_works_and_goes(case: Case, runs: dict[Case, Future[Outcome]]) -> None:
     outcome = runs[case].result()
     TIMINGS.append((str(outcome), sum(seconds for _, seconds in outcome.steps)))
