@@ -104,9 +104,18 @@ class Door:
                     found.add(int(task))
         return found
 
-    def log(self) -> list[dict[str, Any]]:
-        """The access log's lines."""
-        return [json.loads(line) for line in (self.folder / "ai-access.log").read_text().splitlines()]
+    def logged(self, request_id: str) -> dict[str, Any]:
+        """The access log's one line of this request. nginx writes it after the answer: it may still be on its way."""
+        within = time.monotonic() + 30
+        while time.monotonic() < within:
+            lines = [json.loads(line) for line in (self.folder / "ai-access.log").read_text().splitlines(keepends=True)
+                     if line.endswith("\n")]  # fmt: skip
+            of_request: list[dict[str, Any]] = [line for line in lines if line["request_id"] == request_id]
+            if of_request:
+                [only] = of_request
+                return only
+            time.sleep(0.01)
+        raise AssertionError(f"the access log has no line of request {request_id}")
 
     def memory_mib(self) -> float:
         """Resident memory of all workers."""

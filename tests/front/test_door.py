@@ -103,7 +103,7 @@ def test_the_log_names_requests_and_keeps_secrets(door: Door) -> None:
     secret = "sk-canary-in-query"
     headers = {"X-Request-ID": "log-test", "Authorization": f"Bearer {secret}", "Cookie": secret}
     door.ask("GET", f"/health?key={secret}", headers={**headers, "Referer": f"https://x.test/?key={secret}"})
-    [line] = [each for each in door.log() if each["request_id"] == "log-test"]
+    line = door.logged("log-test")
     assert (line["method"], line["path"], line["status"], line["client"]) == ("GET", "/health", 200, "127.0.0.1")
     assert secret not in (door.folder / "ai-access.log").read_text()
 
