@@ -256,6 +256,34 @@ def destroy(
     _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
 
 
+@app.command(
+    epilog=_examples(
+        "./ai provision --config ai.yml",
+        "./ai provision --set ai_machine=existing_host --set ai_address=192.168.20.30 …",
+        "./ai provision --yes --json | jq -r .hosts.ai.url",
+        "./ai provision --destroy",
+    )
+)
+def provision(
+    config: Config = None,
+    pairs: Pairs = None,
+    destroy: Annotated[
+        bool, typer.Option("--destroy", help="Destroy what was made; a host that was there before is only cleared.")
+    ] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="With --destroy: take models, keys and protected disks too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Terraform's own output too.")] = False,
+    json: Json = False,
+) -> None:
+    """Make machines and their names with Terraform, then deploy to them. Shows the plan, what hurts first, and asks."""
+    from ai_services.verbs.provision import Wish, run
+
+    wish = Wish(config, pairs or (), destroy=destroy, data=data, yes=yes, verbose=verbose)
+    _finish(lambda: run(wish, as_json=json), "Terraform and all it had started here have ended")
+
+
 @app.command(epilog=_examples("./ai doctor", "./ai doctor gpu-1", "./ai doctor gpu-1 --fix --json"))
 def doctor(
     host: Annotated[

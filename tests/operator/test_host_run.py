@@ -262,7 +262,7 @@ class TestDestroySays:
     ) -> None:
         monkeypatch.setattr("ai_services.host.connect.reach", lambda target, *_, **__: target)
         monkeypatch.setattr("ai_services.host.remains.look", lambda _: self.FOUND)
-        monkeypatch.setattr("ai_services.verbs.destroy.is_somebody_there", lambda: bool(answer))
+        monkeypatch.setattr("ai_services.verbs.ask.is_somebody_there", lambda: bool(answer))
         monkeypatch.setattr(Run, "go", lambda *_: pytest.fail("it was begun"))
         done = CliRunner().invoke(app, ["destroy", "gpu-1", *arguments], input=answer)
         assert done.exit_code == USAGE

@@ -5,26 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.host.target import Target
 from ai_services.interrupts import undisturbed
+from ai_services.private import log_stream, new_log, private_folder, write_private
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 _LOOK_EVERY_S: Final = 0.2
 # From Ctrl-C to the end: Ansible needs a moment to end its workers, and so does ssh.
 _GRACE_S: Final = 10.0
-_KEPT_LOGS: Final = 50
 
 Event = dict[str, Any]
 
@@ -50,7 +48,7 @@ class Run:
 
         When this process is interrupted, Ansible and everything it started end before the interruption goes on.
         """
-        with _private_folder() as folder, _log(self.log) as log:
+        with private_folder() as folder, log_stream(self.log) as log:
             events = folder / "events"
             events.touch(mode=0o600)
             command = self._command(folder)
@@ -96,10 +94,10 @@ class Run:
         inventory, variables = folder / "hosts.json", folder / "variables.json"
         values = dict(self.variables)
         for name, content in self.secrets.items():
-            _write_private(folder / name, content)
+            write_private(folder / name, content)
             values[name] = str(folder / name)
-        _write_private(inventory, json.dumps(self.target.inventory()))
-        _write_private(variables, json.dumps(values))
+        write_private(inventory, json.dumps(self.target.inventory()))
+        write_private(variables, json.dumps(values))
         program = Path(sys.executable).with_name("ansible-playbook")
         if not program.is_file():
             raise OperatorError(
@@ -111,11 +109,7 @@ class Run:
 
 def log_path(logs: Path, verb: str, target: Target) -> Path:
     """Return a new log's path, logs/VERB-HOST-TIME.log; the oldest ones beyond fifty are removed."""
-    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    older = sorted(logs.glob(f"{verb}-{target.file_name}-*.log"))
-    for path in older[: max(0, len(older) - _KEPT_LOGS + 1)]:
-        path.unlink(missing_ok=True)
-    return logs / f"{verb}-{target.file_name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
+    return new_log(logs, f"{verb}-{target.file_name}")
 
 
 def _environment(folder: Path, events: Path) -> dict[str, str]:
@@ -134,48 +128,6 @@ def _environment(folder: Path, events: Path) -> dict[str, str]:
         "AI_EVENTS": str(events),
         "PYTHONUNBUFFERED": "1",
     }
-
-
-@contextlib.contextmanager
-def _private_folder() -> Iterator[Path]:
-    _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"ai-run-{os.getpid()}-"))
-    try:
-        yield folder
-    finally:
-        with undisturbed():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep() -> None:
-    """Remove what runs left that were killed outright: their processes are gone, their secrets must be too."""
-    for folder in Path(tempfile.gettempdir()).glob("ai-run-*"):
-        with contextlib.suppress(OSError, ValueError):
-            if folder.stat().st_uid == os.getuid() and not _lives(int(folder.name.split("-")[2])):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextlib.contextmanager
-def _log(path: Path) -> Iterator[IO[bytes]]:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "ab") as stream:
-        yield stream
-
-
-def _write_private(path: Path, content: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(content)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -52,7 +52,8 @@ class Kind:
         """Say in a few words what may be written, for a table."""
         raise NotImplementedError
 
-    def _read(self, value: object) -> Any:
+    def take(self, value: object) -> Any:
+        """Return the value in its one form, or None where it may be left out and is. Raises what `wrong` makes."""
         if value is None or (isinstance(value, str) and not value.strip()):
             if self.optional:
                 return None
@@ -60,7 +61,7 @@ class Kind:
         return self.read(value.strip() if isinstance(value, str) else value)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._read)
+        return core_schema.no_info_plain_validator_function(self.take)
 
     def json_schema(self) -> dict[str, Any]:
         """Return `schema`, with null where it may be left out."""
@@ -283,7 +284,7 @@ class Several(Kind):
             value = [part for part in re.split(r"[,\s]+", value.strip("[]")) if part]
         if not isinstance(value, (list, tuple)):
             raise wrong(f"{shown(value)} is not a list", "Give a list in YAML, or values with commas between them.")
-        read = [self.item._read(entry) for entry in value]
+        read = [self.item.take(entry) for entry in value]
         return list(dict.fromkeys(read))
 
     @override

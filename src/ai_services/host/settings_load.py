@@ -65,7 +65,7 @@ def load(values: Mapping[str, Any], purpose: Purpose = "deploy") -> HostSettings
         values = {
             name: value for name, value in values.items() if name not in variables() or not name.endswith("_file")
         }
-    problems = [_unknown(name) for name in values if name not in variables()]
+    problems = [unknown(name) for name in values if name not in variables()]
     known = {name: value for name, value in values.items() if name in variables()}
     try:
         settings = HostSettings.model_validate(known)
@@ -89,7 +89,8 @@ def _problem(detail: Any) -> Problem:
     return Problem(str(detail["loc"][0]), context.get("what", detail["msg"]), context.get("right", ""))
 
 
-def _unknown(name: str) -> Problem:
+def unknown(name: str) -> Problem:
+    """Return what to say of a name that is none: its name of today, the file it is given in, the nearest one."""
     if today := renamed().get(name):
         return Problem(name, f"is called {today} now", f"Write {today} in its place; the value stays as it is.")
     if file := _AS_FILE.get(name):

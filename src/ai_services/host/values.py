@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -56,9 +56,11 @@ def collect(
     pairs: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
+    names: Iterable[str] | None = None,
 ) -> Given:
     """Gather from, in this order: the file, TF_VAR_ai_*, AI_*, `pairs` (name=value), `options` (name -> value or None).
 
+    `names` are what the environment is asked for; a host's settings where none are given.
     Without `config`, `ai.yml` in the working directory is read if it is there.
 
     Raises:
@@ -70,7 +72,7 @@ def collect(
         for name, value in _read(path).items():
             given.put(name, value, f"from {path}")
     for prefix in ("TF_VAR_", ""):
-        for name in variables():
+        for name in variables() if names is None else names:
             variable = prefix + (name if prefix else name.upper())
             if environment.get(variable):
                 given.put(name, environment[variable], f"from the environment: {variable}")

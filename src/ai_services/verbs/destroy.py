@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ai_services.console import Screen
-from ai_services.exits import OK, USAGE, OperatorError
+from ai_services.exits import OK
 from ai_services.host import connect, remains
 from ai_services.host.phases import Story, duration
 from ai_services.host.playbook import Run, log_path
 from ai_services.host.remains import Remains
+from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import public
 from ai_services.host.target import Target
 from ai_services.host.values import collect
 from ai_services.local.home import Home
+from ai_services.verbs import ask
 from ai_services.verbs.deploy import failed, interrupted
 from ai_services.verbs.output import print_json
 
@@ -62,26 +63,37 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     show(found, target, screen, data=data)
     if not wish.yes:
         agree(target, data=data)
+    take_off(target, settings, home, screen, again=wish.host, verbose=wish.verbose)
+    screen.say()
+    screen.say(f"{target} is as it was found ({duration(time.monotonic() - begun)}).")
+    if not data and (kept := found.stays(data=False)[:-1]):
+        screen.say(f"Kept: {'; '.join(kept)}. Take that too: ./ai destroy {wish.host} --data")
+    return _end(as_json, target, found, removed=True, seconds=time.monotonic() - begun)
+
+
+def take_off(
+    target: Target, settings: HostSettings, home: Home, screen: Screen, *, again: str, verbose: bool = False
+) -> None:
+    """Remove what was agreed to; `again` is how a person names the host.
+
+    Raises:
+        OperatorError: a step failed.
+    """
     log = log_path(home.logs, "destroy", target)
     screen.say(f"Log: {log}")
     story = Story(screen)
     try:
-        status = Run("destroy.yml", target, public(settings), log, (), {}, wish.verbose).go(story.take, story.tick)
+        status = Run("destroy.yml", target, public(settings), log, (), {}, verbose).go(story.take, story.tick)
     except KeyboardInterrupt:
         doing = story.doing
         story.close()
-        words = interrupted(target, doing, begun_changing=story.told.changed > 0, again=wish.host)
+        words = interrupted(target, doing, begun_changing=story.told.changed > 0, again=again)
         screen.say(words.replace("What served before still does. ", "").replace("./ai deploy", "./ai destroy"))
         raise
     finally:
         story.close()
     if status:
         raise failed(story, target, log, "destroy")
-    screen.say()
-    screen.say(f"{target} is as it was found ({duration(time.monotonic() - begun)}).")
-    if not data and (kept := found.stays(data=False)[:-1]):
-        screen.say(f"Kept: {'; '.join(kept)}. Take that too: ./ai destroy {wish.host} --data")
-    return _end(as_json, target, found, removed=True, seconds=time.monotonic() - begun)
 
 
 def show(found: Remains, target: Target, screen: Screen, *, data: bool) -> None:
@@ -95,26 +107,10 @@ def show(found: Remains, target: Target, screen: Screen, *, data: bool) -> None:
 
 
 def agree(target: Target, *, data: bool) -> None:
-    """Ask the person at the terminal.
-
-    Raises:
-        OperatorError: the answer was another one, or nobody is there.
-    """
-    if not is_somebody_there():
-        raise OperatorError(
-            "Nobody is here to agree; nothing was removed.", hint="Agree in advance: --yes", exit_code=USAGE
-        )
+    """Ask the person at the terminal. Raises as `ask.agree` does."""
     wanted = target.host if data else "yes"
     question = f"Data cannot be brought back. Type the host's name ({wanted})" if data else "Go on? (yes/no)"
-    sys.stderr.write(f"{question} ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != wanted:
-        raise OperatorError("Not agreed; nothing was removed.", exit_code=USAGE)
-
-
-def is_somebody_there() -> bool:
-    """Tell whether a person can answer a question."""
-    return sys.stdin.isatty()
+    ask.agree(wanted, question, "removed")
 
 
 def _end(as_json: bool, target: Target, found: Remains, *, removed: bool, seconds: float) -> int:

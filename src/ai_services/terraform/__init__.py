@@ -1,0 +1,1 @@
+"""`terraform/` as `./ai provision` runs it: which program, on which copy, and what it says in plain words."""

@@ -1,0 +1,150 @@
+"""The copy of terraform/ that is run: with the kinds of machine and record that are used, and no others.
+
+It lies in AI_HOME/provision/terraform beside links to the rest of the checkout, so that every path in it is right. Its
+state is the one of terraform/ itself: whoever runs `terraform apply` there by hand sees the same machines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from ai_services.exits import BLOCKED, OperatorError
+from ai_services.host.playbook import ROOT
+from ai_services.terraform.values import Values
+
+_SOURCE: Final = ROOT / "terraform"
+_STATE: Final = "terraform.tfstate"
+# Named last, so that it is merged last.
+_BACKEND: Final = "zz_state_override.tf"
+_OWN_BACKEND: Final = re.compile(r'^\s*(?:backend\s+"|cloud\s*\{)', re.MULTILINE)
+_KIND_GIVEN: Final = re.compile(r'"?ai_(?:machine|dns)"?\s*[=:]\s*"(\w+)"')
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A working copy in `folder` of the root module in `source`."""
+
+    folder: Path
+    source: Path = _SOURCE
+
+    @property
+    def state(self) -> Path:
+        """The state on this machine; another place may be named by a backend of the user's own."""
+        return self.source / _STATE
+
+    @property
+    def has_backend(self) -> bool:
+        """Whether the user keeps the state in a place of their own."""
+        return any(_OWN_BACKEND.search(file.read_text(encoding="utf-8")) for file in self._root_files())
+
+    def kinds(self, values: Values, state: dict[str, Any]) -> set[str]:
+        """Return the kinds that are used: asked for, or still in the state."""
+        used = {str(kind) for name in ("ai_machine", "ai_dns") for kind in values.of(name)}
+        for file in self._own_values():
+            used |= set(_KIND_GIVEN.findall(file.read_text(encoding="utf-8")))
+        providers = {str(resource.get("provider", "")) for resource in state.get("resources", [])}
+        for kind, file in self._switches().items():
+            sources = re.findall(r'source\s*=\s*"([\w.-]+/[\w.-]+)"', file.read_text(encoding="utf-8"))
+            if any(f'/{source}"]' in provider for source in sources for provider in providers):
+                used.add(kind)
+        return used & set(self._switches())
+
+    def make(self, kinds: Iterable[str]) -> None:
+        """Make the copy anew; what Terraform keeps in it (providers, their lock) stays.
+
+        Raises:
+            OperatorError: the state would be another one than by hand.
+        """
+        self._same_state()
+        for file in [*self.folder.glob("*.tf"), *self.folder.glob("*.tfvars*")]:
+            file.unlink()
+        shutil.rmtree(self.folder / "modules", ignore_errors=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._link_checkout()
+        for file in self._root_files():
+            shutil.copyfile(file, self.folder / file.name)
+        switches = self._switches()
+        for kind in kinds:
+            shutil.copyfile(switches[kind], self.folder / switches[kind].name)
+        shutil.copytree(self.source / "modules", self.folder / "modules")
+        if (lock := self.source / ".terraform.lock.hcl").is_file():
+            shutil.copyfile(lock, self.folder / lock.name)
+        # Linked, not copied: they may hold secrets, and there is one place for these.
+        for file in self._own_values():
+            (self.folder / file.name).symlink_to(file)
+        if not self.has_backend:
+            path = json.dumps(str(self.state)).replace("${", "$${").replace("%{", "%%{")
+            backend = f'terraform {{\n  backend "local" {{\n    path = {path}\n  }}\n}}\n'
+            (self.folder / _BACKEND).write_text(backend, encoding="utf-8")
+
+    def local_state(self) -> dict[str, Any]:
+        """Return the state on this machine; empty where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads(self.state.read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                return content
+        return {}
+
+    def _same_state(self) -> None:
+        if self.has_backend and self.local_state().get("resources"):
+            raise OperatorError(
+                f"{self.state} knows machines, and a backend in {self.source} names another place for the state.",
+                hint=f"Move it there first: cd {self.source} && terraform init -migrate-state",
+                exit_code=BLOCKED,
+            )
+
+    def _root_files(self) -> list[Path]:
+        kinds = {file.name for file in self._switches().values()}
+        return [file for file in sorted(self.source.glob("*.tf")) if file.name not in kinds]
+
+    def _switches(self) -> dict[str, Path]:
+        files = sorted((self.source / "kinds").glob("*_override.tf"))
+        return {file.name.removesuffix("_override.tf"): file for file in files}
+
+    def _own_values(self) -> list[Path]:
+        names = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
+        return [file for name in names for file in sorted(self.source.glob(name))]
+
+    def _link_checkout(self) -> None:
+        for entry in self.source.parent.iterdir():
+            link = self.folder.parent / entry.name
+            if entry == self.source or entry.name.startswith(".") or (link.is_symlink() and link.exists()):
+                continue
+            link.unlink(missing_ok=True)
+            link.symlink_to(entry)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let nobody else use the working copies below `folder` meanwhile.
+
+    Raises:
+        OperatorError: another run does; it is named.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    holder = folder / ".holder"
+    lock = FileLock(folder / ".lock", timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        who = holder.read_text().strip() if holder.is_file() else "unknown"
+        raise OperatorError(
+            f"Another ./ai provision is at work here (process {who}).",
+            hint="Wait for it to end.",
+            exit_code=BLOCKED,
+        ) from None
+    try:
+        holder.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        lock.release()
