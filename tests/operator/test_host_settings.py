@@ -270,7 +270,7 @@ def test_one_form_whatever_was_written(name: str, given: Any, form: Any, sound: 
 
 def test_defaults_are_in_their_one_form_already() -> None:
     for row in variables().values():
-        assert row.kind._read(row.default) == row.default if row.default is not None else row.kind.optional, row.name
+        assert row.kind.take(row.default) == row.default if row.default is not None else row.kind.optional, row.name
 
 
 class TestFiles:
