@@ -13,13 +13,18 @@ locals {
     cloudflare_record = local.cloudflare_record_is_on
   }
 
-  # Replaced by kinds/*_override.tf.
+  # Replaced by kinds/*/*_override.tf.
   proxmox_vm_is_on        = false
   digitalocean_vm_is_on   = false
   cloudflare_record_is_on = false
   proxmox_machines        = {}
   digitalocean_machines   = {}
   cloudflare_records      = {}
+
+  # Who may log in to a new machine.
+  public_keys = {
+    for name, host in local.hosts : name => try(file(coalesce(host.ai_ssh_public_key_file, "${host.ai_ssh_key_file}.pub")), "")
+  }
 
   machines = merge(module.existing_host, local.proxmox_machines, local.digitalocean_machines)
 }

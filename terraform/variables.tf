@@ -17,7 +17,7 @@ variable "ai_machine" {
   # switched_on
   validation {
     condition     = alltrue([for host in values(var.ai_hosts) : local.machine_kinds[(host.ai_machine == null ? var.ai_machine : host.ai_machine)]])
-    error_message = "ai_machine (host ${join(", ", [for name, host in var.ai_hosts : name if !(local.machine_kinds[(host.ai_machine == null ? var.ai_machine : host.ai_machine)])])}): this kind of machine is not switched on here, so that its provider need not be downloaded for others. Switch it on: ln -s kinds/KIND_override.tf . && terraform init (KIND is the value of ai_machine)."
+    error_message = "ai_machine (host ${join(", ", [for name, host in var.ai_hosts : name if !(local.machine_kinds[(host.ai_machine == null ? var.ai_machine : host.ai_machine)])])}): this kind of machine is not switched on here, so that its provider need not be downloaded for others. Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_machine)."
   }
 }
 
@@ -36,7 +36,7 @@ variable "ai_dns" {
   # switched_on
   validation {
     condition     = alltrue([for host in values(var.ai_hosts) : local.dns_kinds[(host.ai_dns == null ? var.ai_dns : host.ai_dns)]])
-    error_message = "ai_dns (host ${join(", ", [for name, host in var.ai_hosts : name if !(local.dns_kinds[(host.ai_dns == null ? var.ai_dns : host.ai_dns)])])}): this kind of record is not switched on here, so that its provider need not be downloaded for others. Switch it on: ln -s kinds/KIND_override.tf . && terraform init (KIND is the value of ai_dns)."
+    error_message = "ai_dns (host ${join(", ", [for name, host in var.ai_hosts : name if !(local.dns_kinds[(host.ai_dns == null ? var.ai_dns : host.ai_dns)])])}): this kind of record is not switched on here, so that its provider need not be downloaded for others. Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_dns)."
   }
 }
 

@@ -32,12 +32,12 @@ RULES: Final = (
     Rule(
         "ai_machine", "switched_on", "local.machine_kinds[{ai_machine}]",
         "this kind of machine is not switched on here, so that its provider need not be downloaded for others",
-        "Switch it on: ln -s kinds/KIND_override.tf . && terraform init (KIND is the value of ai_machine).",
+        "Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_machine).",
     ),
     Rule(
         "ai_dns", "switched_on", "local.dns_kinds[{ai_dns}]",
         "this kind of record is not switched on here, so that its provider need not be downloaded for others",
-        "Switch it on: ln -s kinds/KIND_override.tf . && terraform init (KIND is the value of ai_dns).",
+        "Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_dns).",
     ),
     Rule(
         "ai_domain", "needed", '({ai_tls} == "off" && {ai_dns} == "none") || {ai_domain} != null',

@@ -1,0 +1,19 @@
+output "machine" {
+  description = "Where the machine is (address), who logs in (user), and the key it must show (host_key)."
+  value = {
+    address  = var.network.address
+    user     = var.user
+    host_key = module.host_key.host_key
+  }
+  depends_on = [terraform_data.contact]
+}
+
+output "id" {
+  description = "Changes when the machine is another one."
+  value       = terraform_data.contact.id
+}
+
+output "vm_id" {
+  description = "Number of the VM on Proxmox VE."
+  value       = proxmox_virtual_environment_vm.host.vm_id
+}
