@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from ai_services.host.certificate import problems
+from ai_services.host import certificate
 from front.certificates import NOW, Signed, signed, write
 
 DOMAIN = "ai.lab.test"
 ROOT = signed("Root")
 MIDDLE = signed("Middle", ROOT)
 LEAF = signed(DOMAIN, MIDDLE, names=(DOMAIN,), fetchable=True)
+
+
+def problems(chain: Path, key: Path, domain: str) -> list[str]:
+    return [str(flaw) for flaw in certificate.problems(chain, key, domain)]
 
 
 @pytest.mark.parametrize(
@@ -65,9 +69,9 @@ def test_times_are_looked_at(tmp_path: Path) -> None:
 
 
 def test_files_that_hold_something_else_are_named(tmp_path: Path) -> None:
-    certificate, key = write(tmp_path, "own", (LEAF, MIDDLE))
-    assert "holds no private key" in problems(certificate, certificate, DOMAIN)[0]
+    chain, key = write(tmp_path, "own", (LEAF, MIDDLE))
+    assert "holds no private key" in problems(chain, chain, DOMAIN)[0]
     assert "holds no certificate" in problems(key, key, DOMAIN)[0]
     assert "cannot be read: No such file" in problems(tmp_path / "none.crt", key, DOMAIN)[0]
     key.write_bytes(LEAF.key_pem(b"secret"))
-    assert "is encrypted" in problems(certificate, key, DOMAIN)[0]
+    assert "is encrypted" in problems(chain, key, DOMAIN)[0]

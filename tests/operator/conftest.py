@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.doors import Untouched
 
 from ai_services.console import Screen
 from ai_services.local import components, lifecycle, ports, supervisor
@@ -146,3 +148,10 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ai.yml").write_text('ai_tls: "off"\nai_github_owner: octo-org\n')
     return tmp_path
+
+
+@pytest.fixture
+def untouched() -> Iterator[Untouched]:
+    """An address that listens, to give as a host that must not be contacted."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Untouched(listener)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.doors import Untouched, ansible
 from typer.testing import CliRunner
 
 from ai_services.cli import app
@@ -21,7 +17,6 @@ from ai_services.host.settings_kinds import File
 from ai_services.host.settings_load import SettingsError, load
 from ai_services.host.settings_table import renamed, variables
 
-ROOT = Path(__file__).resolve().parents[2]
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 # One wrong value for every setting there is, and a word of what must be said to it.
@@ -83,31 +78,6 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 
 
-@dataclass
-class Untouched:
-    """An address that listens; whoever connects to it is found out."""
-
-    listener: socket.socket
-
-    @property
-    def port(self) -> int:
-        return int(self.listener.getsockname()[1])
-
-    def was_contacted(self) -> bool:
-        self.listener.setblocking(False)
-        try:
-            self.listener.accept()[0].close()
-        except BlockingIOError:
-            return False
-        return True
-
-
-@pytest.fixture
-def untouched() -> Iterator[Untouched]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield Untouched(listener)
-
-
 @pytest.fixture
 def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Settings with which nothing is wrong; the environment says nothing."""
@@ -166,21 +136,6 @@ def test_a_wrong_value_through_ansible_playbook(sound: dict[str, Any], untouched
         line = next((line for line in said[name].splitlines() if line.startswith(f"{name}: ")), "")
         assert words in line, (name, said[name])
     assert not untouched.was_contacted()
-
-
-def ansible(playbook: str, *arguments: str, events: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Ansible as its users call it, from the top of the checkout; `events` is for the callback."""
-    program = Path(sys.executable).with_name("ansible-playbook")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    told = {"ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"), "ANSIBLE_CALLBACKS_ENABLED": "ai_events"}
-    return subprocess.run(
-        [program, *arguments, f"ansible/playbooks/{playbook}"],
-        env=kept | ({**told, "AI_EVENTS": str(events)} if events else {}),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_ansible_playbook_refuses_what_roles_would_read_otherwise(sound: dict[str, Any], untouched: Untouched) -> None:

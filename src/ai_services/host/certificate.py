@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -13,13 +15,25 @@ from cryptography.hazmat.primitives import serialization
 _SOON_DAYS = 7
 
 
-def problems(certificate: Path, key: Path, domain: str, *, now: datetime | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Flaw:
+    """Why a file will not do: which of the two, what it is, what would be right."""
+
+    file: Literal["certificate", "key"]
+    what: str
+    right: str
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.right}"
+
+
+def problems(certificate: Path, key: Path, domain: str, *, now: datetime | None = None) -> list[Flaw]:
     """Why these two PEM files cannot serve `domain`, each with what to do; [] when they can.
 
     `certificate` holds the server's certificate first and then every intermediate, each followed by the one that
     issued it; `key` its private key, not encrypted. Nothing of the key is ever part of an answer.
     """
-    found: list[str] = []
+    found: list[Flaw] = []
     chain = _chain(certificate, found)
     public = _public_key(key, found)
     if not chain:
@@ -27,38 +41,47 @@ def problems(certificate: Path, key: Path, domain: str, *, now: datetime | None 
     leaf = chain[0]
     if public is not None and public != _spki(leaf):
         found.append(
-            f"{key} is not the key of the first certificate in {certificate}. "
-            "Give the key that the certificate was requested with; the server's own certificate must come first."
+            Flaw(
+                "key",
+                f"{key} is not the key of the first certificate in {certificate}",
+                "Give the key that the certificate was requested with; the server's own certificate must come first.",
+            )
         )
     found += [*_times(certificate, leaf, now or datetime.now(UTC)), *_name(certificate, leaf, domain)]
     found += _order(certificate, chain)
     return found
 
 
-def _chain(path: Path, found: list[str]) -> list[x509.Certificate]:
-    pem = _read(path, found, "the certificate")
+def _chain(path: Path, found: list[Flaw]) -> list[x509.Certificate]:
+    pem = _read(path, found, "certificate")
     if pem is None:
         return []
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
         found.append(
-            f"{path} holds no certificate in PEM form. Give the file that begins with -----BEGIN CERTIFICATE-----, "
-            "the server's certificate first, then the intermediates (often called fullchain.pem)."
+            Flaw(
+                "certificate",
+                f"{path} holds no certificate in PEM form",
+                "Give the file that begins with -----BEGIN CERTIFICATE-----, the server's certificate first, then the "
+                "intermediates (often called fullchain.pem).",
+            )
         )
         return []
 
 
-def _public_key(path: Path, found: list[str]) -> bytes | None:
-    pem = _read(path, found, "the private key")
+def _public_key(path: Path, found: list[Flaw]) -> bytes | None:
+    pem = _read(path, found, "key")
     if pem is None:
         return None
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except TypeError:
-        found.append(f"{path} is encrypted, and nobody is there to type its password when nginx starts. Decrypt it.")
+        what = f"{path} is encrypted, and nobody is there to type its password when nginx starts"
+        found.append(Flaw("key", what, "Decrypt it."))
     except (ValueError, UnsupportedAlgorithm):
-        found.append(f"{path} holds no private key in PEM form. Give the file with -----BEGIN … PRIVATE KEY-----.")
+        what = f"{path} holds no private key in PEM form"
+        found.append(Flaw("key", what, "Give the file with -----BEGIN … PRIVATE KEY-----."))
     else:
         return key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -66,11 +89,11 @@ def _public_key(path: Path, found: list[str]) -> bytes | None:
     return None
 
 
-def _read(path: Path, found: list[str], what: str) -> bytes | None:
+def _read(path: Path, found: list[Flaw], file: Literal["certificate", "key"]) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as error:
-        found.append(f"{path} ({what}) cannot be read: {error.strerror}. Name a file that this user may read.")
+        found.append(Flaw(file, f"{path} cannot be read: {error.strerror}", "Name a file that this user may read."))
         return None
 
 
@@ -80,20 +103,21 @@ def _spki(certificate: x509.Certificate) -> bytes:
     )
 
 
-def _times(path: Path, leaf: x509.Certificate, now: datetime) -> list[str]:
+def _times(path: Path, leaf: x509.Certificate, now: datetime) -> list[Flaw]:
     begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now < begins:
-        return [f"The certificate in {path} is not valid before {begins:%Y-%m-%d %H:%M} UTC. Wait, or check the clock."]
+        what = f"the certificate in {path} is not valid before {begins:%Y-%m-%d %H:%M} UTC"
+        return [Flaw("certificate", what, "Wait, or check the clock.")]
     if now >= ends:
-        return [f"The certificate in {path} ended on {ends:%Y-%m-%d %H:%M} UTC. Get a new one."]
-    if (ends - now).days < _SOON_DAYS:
-        return [
-            f"The certificate in {path} ends on {ends:%Y-%m-%d %H:%M} UTC, within {_SOON_DAYS} days. Get a new one."
-        ]
-    return []
+        what = f"the certificate in {path} ended on {ends:%Y-%m-%d %H:%M} UTC"
+    elif (ends - now).days < _SOON_DAYS:
+        what = f"the certificate in {path} ends on {ends:%Y-%m-%d %H:%M} UTC, within {_SOON_DAYS} days"
+    else:
+        return []
+    return [Flaw("certificate", what, "Get a new one.")]
 
 
-def _name(path: Path, leaf: x509.Certificate, domain: str) -> list[str]:
+def _name(path: Path, leaf: x509.Certificate, domain: str) -> list[Flaw]:
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
             x509.DNSName
@@ -103,7 +127,8 @@ def _name(path: Path, leaf: x509.Certificate, domain: str) -> list[str]:
     if any(_covers(name.lower(), domain.lower()) for name in names):
         return []
     there = ", ".join(names) or "no name at all (browsers do not look at the common name)"
-    return [f"The certificate in {path} is for {there}, not for {domain}. Get one for it, or correct ai_domain."]
+    what = f"the certificate in {path} is for {there}, not for {domain}"
+    return [Flaw("certificate", what, "Get one for it, or correct ai_domain.")]
 
 
 def _covers(name: str, domain: str) -> bool:
@@ -113,22 +138,19 @@ def _covers(name: str, domain: str) -> bool:
     return name == domain
 
 
-def _order(path: Path, chain: list[x509.Certificate]) -> list[str]:
+def _order(path: Path, chain: list[x509.Certificate]) -> list[Flaw]:
     for number, (lower, upper) in enumerate(pairwise(chain), start=1):
         try:
             lower.verify_directly_issued_by(upper)
         except (ValueError, TypeError, InvalidSignature):
             issuer, issued = upper.subject.rfc4514_string(), lower.subject.rfc4514_string()
-            return [
-                f"In {path}, certificate {number + 1} ({issuer}) did not issue certificate {number} ({issued}). "
-                "Put the server's certificate first, then each one's issuer."
-            ]
+            what = f"in {path}, certificate {number + 1} ({issuer}) did not issue certificate {number} ({issued})"
+            return [Flaw("certificate", what, "Put the server's certificate first, then each one's issuer.")]
     leaf = chain[0]
     if len(chain) == 1 and leaf.issuer != leaf.subject and not _known_root(leaf):
-        return [
-            f"{path} lacks the intermediate certificate ({leaf.issuer.rfc4514_string()}), without which most clients "
-            "refuse it. Append what the authority gave along with it (often called chain.pem)."
-        ]
+        issuer = leaf.issuer.rfc4514_string()
+        what = f"{path} lacks the intermediate certificate ({issuer}), without which most clients refuse it"
+        return [Flaw("certificate", what, "Append what the authority gave along with it (often called chain.pem).")]
     return []
 
 

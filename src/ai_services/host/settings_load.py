@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -117,6 +118,7 @@ def _together(s: HostSettings, purpose: Purpose) -> list[Problem]:
     if s.ai_tls == "own":
         need("ai_tls_certificate_file", 'ai_tls is "own"')
         need("ai_tls_key_file", 'ai_tls is "own"')
+        found += _own_certificate(s)
     else:
         found += [
             Problem(name, f'is given, but ai_tls is "{s.ai_tls}"', 'Set ai_tls to "own", or leave it out.')
@@ -136,6 +138,16 @@ def _together(s: HostSettings, purpose: Purpose) -> list[Problem]:
     if s.ai_ghcr_token and s.ai_ghcr_token_file:
         found.append(Problem("ai_ghcr_token", "is given, and ai_ghcr_token_file too", "Keep the file."))
     return found
+
+
+def _own_certificate(s: HostSettings) -> list[Problem]:
+    if not (s.ai_tls_certificate_file and s.ai_tls_key_file and s.ai_domain):
+        return []
+    # Only here, because `./ai` without hosts has nothing that reads certificates.
+    from ai_services.host import certificate
+
+    flaws = certificate.problems(Path(s.ai_tls_certificate_file), Path(s.ai_tls_key_file), s.ai_domain)
+    return [Problem(f"ai_tls_{flaw.file}_file", flaw.what, flaw.right) for flaw in flaws]
 
 
 def public(settings: HostSettings) -> dict[str, Any]:

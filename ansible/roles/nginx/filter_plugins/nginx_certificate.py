@@ -21,7 +21,7 @@ def nginx_certificate_problems(files: list[str | None], domain: str) -> list[str
     from ai_services.host.certificate import problems
 
     certificate, key = (Path(str(name)).expanduser() for name in files)
-    return problems(certificate, key, domain)
+    return [str(flaw) for flaw in problems(certificate, key, domain)]
 
 
 class FilterModule:
