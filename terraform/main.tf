@@ -1,6 +1,6 @@
 # A host and its name: the machine is a module of its kind, the record one of its kind, and what is put upon the
-# machine is the same deploy as by hand. Kinds that need a provider are switched on by a file (kinds/), which says
-# here what it makes; without it neither its provider nor its credentials are needed.
+# machine is the same deploy as by hand. Kinds that need a provider are switched on by their files (kinds/), which say
+# here what they make; without them neither their providers nor their credentials are needed.
 
 locals {
   machine_kinds = {
@@ -33,9 +33,12 @@ module "existing_host" {
   source   = "./modules/existing_host"
   for_each = { for name, host in local.hosts : name => host if host.ai_machine == "existing_host" }
 
-  address  = each.value.ai_address
-  user     = each.value.ai_ssh_user
-  host_key = each.value.ai_host_key
+  name          = each.key
+  address       = each.value.ai_address
+  user          = each.value.ai_ssh_user
+  host_key      = each.value.ai_host_key
+  ssh_key_file  = each.value.ai_ssh_key_file
+  settings_json = jsonencode(local.settings[each.key])
 }
 
 module "deployment" {
@@ -44,9 +47,12 @@ module "deployment" {
 
   name          = each.key
   machine       = local.machines[each.key].machine
+  machine_id    = local.machines[each.key].id
+  record        = try(local.cloudflare_records[each.key].record, null)
   ssh_key_file  = each.value.ai_ssh_key_file
   wait_s        = each.value.ai_ssh_wait_s
   settings_json = jsonencode(local.settings[each.key])
   ghcr_token    = var.ai_ghcr_token
-  record        = try(local.cloudflare_records[each.key].record, null)
+  # A host that was there before stays there; only its data can go.
+  protected = var.ai_protect_data && (each.value.ai_machine != "existing_host" || !each.value.ai_keep_data)
 }

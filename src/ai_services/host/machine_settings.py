@@ -37,9 +37,7 @@ FOR_ALL: Final = frozenset(
 # Debian 13's image of one day: a dated address never changes what it holds. `generic`, not `genericcloud`, whose
 # kernel has no DRM and so no NVIDIA driver.
 _IMAGE_OF: Final = "20260914-2601"
-IMAGE_URL: Final = (
-    f"https://cloud.debian.org/images/cloud/trixie/{_IMAGE_OF}/debian-13-generic-amd64-{_IMAGE_OF}.qcow2"
-)
+IMAGE_URL: Final = f"https://cloud.debian.org/images/cloud/trixie/{_IMAGE_OF}/debian-13-generic-amd64-{_IMAGE_OF}.qcow2"
 IMAGE_CHECKSUM: Final = (
     "a733e7d49442a03e70d03e4eb5aaf3967f3efc69ef70952f9bb10fc1ee2c4876"
     "eb95956b5ad2d31350e5fada768feb651352535fb8cd1233f61998a5a7d2e93c"
@@ -175,9 +173,9 @@ class MachineSettings(BaseModel):
     ai_proxmox_insecure: Annotated[bool, Flag()] = setting(
         False, "Whether a certificate of the API that nobody vouches for is accepted.", _PROXMOX, "terraform"
     )
-    ai_proxmox_node: Annotated[
-        str, Text("a node's name", r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", "pve")
-    ] = setting("pve", "Node of the cluster on which the VM runs.", _PROXMOX, "terraform")
+    ai_proxmox_node: Annotated[str, Text("a node's name", r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", "pve")] = (
+        setting("pve", "Node of the cluster on which the VM runs.", _PROXMOX, "terraform")
+    )
     ai_proxmox_vm_id: Annotated[int | None, Whole(100, 999_999_999, optional=True)] = setting(
         None, "Number of the VM; none: the next free one.", _PROXMOX, "terraform", example=120
     )
@@ -232,9 +230,9 @@ class MachineSettings(BaseModel):
     ai_digitalocean_size: Annotated[
         str, Text("a droplet size", r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+", "gpu-4000adax1-20gb")
     ] = setting("gpu-4000adax1-20gb", "Size of the droplet; those with a GPU begin with gpu-.", _CLOUD, "terraform")
-    ai_digitalocean_image: Annotated[
-        str, Text("a droplet image", r"[a-z0-9][a-z0-9-]{1,99}", "ubuntu-24-04-x64")
-    ] = setting("ubuntu-24-04-x64", "Image of the droplet.", _CLOUD, "terraform")
+    ai_digitalocean_image: Annotated[str, Text("a droplet image", r"[a-z0-9][a-z0-9-]{1,99}", "ubuntu-24-04-x64")] = (
+        setting("ubuntu-24-04-x64", "Image of the droplet.", _CLOUD, "terraform")
+    )
 
     ai_cloudflare_zone: Annotated[str | None, Domain(optional=True, example="example.com")] = setting(
         None, "Zone at Cloudflare that ai_domain is in.", _CLOUDFLARE, "terraform",

@@ -17,7 +17,9 @@ from ai_services.host.settings import HostSettings
 from ai_services.host.settings_table import Variable, table
 from ai_services.host.terraform_rules import RULES, Rule
 
-_MADE: Final = "# Made by `python -m ai_services.host.documents` from src/ai_services/host/{source}; change that instead."
+_MADE: Final = (
+    "# Made by `python -m ai_services.host.documents` from src/ai_services/host/{source}; change that instead."
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def hosts_file() -> str:
         "  given = { for name, host in var.ai_hosts : name => merge(local.common, { for key, value in host : key => value if value != null }) }",
         "",
         "  # Files by their whole path: what is called later has another working directory.",
-        "  hosts = { for name, host in local.given : name => merge(host, { for key, value in host : key => abspath(pathexpand(value)) if endswith(key, \"_file\") && value != null }) }",
+        '  hosts = { for name, host in local.given : name => merge(host, { for key, value in host : key => abspath(pathexpand(value)) if endswith(key, "_file") && value != null }) }',
         "",
         "  # What `ai deploy` is told of a host.",
         "  settings = { for name, host in local.hosts : name => { for key, value in host : key => value if contains(local.setting_names, key) && value != null } }",

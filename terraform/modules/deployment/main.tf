@@ -18,7 +18,7 @@ locals {
 resource "terraform_data" "deployment" {
   # The record comes first: the host verifies itself under its name.
   input            = { record = var.record }
-  triggers_replace = [var.machine, var.settings_json, local.public_files]
+  triggers_replace = [var.machine_id, var.machine, var.settings_json, local.public_files]
 
   # Silent, for it sees a secret: Terraform shows no output of a step that does.
   provisioner "local-exec" {
@@ -31,7 +31,7 @@ resource "terraform_data" "deployment" {
   }
 
   provisioner "local-exec" {
-    command = "sh ${path.module}/deploy.sh"
+    command = "sh ${path.module}/ai.sh deploy"
     environment = {
       AI_COMMAND  = "${path.root}/../ai"
       AI_FOLDER   = local.folder
@@ -41,4 +41,26 @@ resource "terraform_data" "deployment" {
       AI_WAIT_S   = var.wait_s
     }
   }
+}
+
+# prevent_destroy must be written as a literal, so no variable could lift it. This is destroyed first of all that a
+# host consists of, and refuses while it is told to: nothing was touched then. It knows only what was last applied.
+resource "terraform_data" "guard" {
+  input = {
+    name      = var.name
+    protected = var.protected
+    command   = "sh ${path.module}/guard.sh"
+  }
+  triggers_replace = [var.machine_id]
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = self.input.command
+    environment = {
+      AI_NAME      = self.input.name
+      AI_PROTECTED = self.input.protected
+    }
+  }
+
+  depends_on = [terraform_data.deployment]
 }

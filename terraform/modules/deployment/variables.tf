@@ -46,3 +46,16 @@ variable "record" {
   type        = string
   default     = null
 }
+
+variable "machine_id" {
+  description = "Changes when the machine is another one, which is then deployed to anew."
+  type        = string
+  nullable    = false
+}
+
+variable "protected" {
+  description = "Whether destroying the host, or making its machine anew, is refused."
+  type        = bool
+  default     = true
+  nullable    = false
+}

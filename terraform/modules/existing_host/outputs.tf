@@ -7,3 +7,8 @@ output "machine" {
   }
   depends_on = [terraform_data.host]
 }
+
+output "id" {
+  description = "Changes when the machine is another one."
+  value       = terraform_data.host.id
+}

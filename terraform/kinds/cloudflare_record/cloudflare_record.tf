@@ -1,0 +1,50 @@
+# Switches on ai_dns = "cloudflare_record": ln -s kinds/cloudflare_record/*.tf . && terraform init
+terraform {
+  required_providers {
+    cloudflare = {
+      source  = "cloudflare/cloudflare"
+      version = "~> 5.0"
+    }
+  }
+}
+
+provider "cloudflare" {
+  api_token = try(trimspace(file(pathexpand(var.ai_cloudflare_token_file))), null)
+}
+
+locals {
+  named = { for name, host in local.hosts : name => host if host.ai_dns == "cloudflare_record" }
+}
+
+module "cloudflare_record" {
+  source   = "./modules/cloudflare_record"
+  for_each = local.named
+
+  name   = each.key
+  domain = trimsuffix(lower(each.value.ai_domain), ".")
+  zone   = trimsuffix(lower(each.value.ai_cloudflare_zone), ".")
+  ttl_s  = each.value.ai_dns_ttl_s
+
+  records = merge(
+    { main = {
+      # A droplet has an IPv4 address, which is not known before it is made.
+      type    = strcontains(coalesce(each.value.ai_address, "-"), ":") ? "AAAA" : "A"
+      address = local.machines[each.key].machine.address
+    } },
+    each.value.ai_ipv6_address == null ? {} : { ipv6 = { type = "AAAA", address = each.value.ai_ipv6_address } },
+  )
+  adopted = compact([each.value.ai_cloudflare_record_id, each.value.ai_cloudflare_ipv6_record_id])
+}
+
+# A record that is there already is taken over and then kept, never overwritten unasked.
+import {
+  for_each = { for name, host in local.named : name => host.ai_cloudflare_record_id if host.ai_cloudflare_record_id != null }
+  to       = module.cloudflare_record[each.key].cloudflare_dns_record.this["main"]
+  id       = "${module.cloudflare_record[each.key].zone_id}/${each.value}"
+}
+
+import {
+  for_each = { for name, host in local.named : name => host.ai_cloudflare_ipv6_record_id if host.ai_cloudflare_ipv6_record_id != null }
+  to       = module.cloudflare_record[each.key].cloudflare_dns_record.this["ipv6"]
+  id       = "${module.cloudflare_record[each.key].zone_id}/${each.value}"
+}
