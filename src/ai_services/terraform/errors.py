@@ -108,6 +108,9 @@ def _explained(
     address = str(diagnostic.get("address") or "")
     thing = things.get(address) or of_address(address) if address else None
     place = (f"{thing.host}: {thing}" if thing.host else str(thing)) if thing else ""
+    if "provisioner error" in summary and thing and thing.is_guard:
+        first = next(iter(said.get(address, ())), "Data is protected.")
+        return first, "If its data is to go: ./ai provision --set ai_protect_data=false, or --destroy --data"
     if "provisioner error" in summary and thing:
         return _of_provisioner(place, said.get(address, ()))
     value = _value_sentence(diagnostic)

@@ -35,11 +35,12 @@ _REASONS: Final = {
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that a plan does, and `notes` on it: why, what changes, what is lost."""
+    """One thing that a plan does; `notes` on it say why and what is lost, `changes` what becomes what."""
 
     action: Action
     thing: Thing
     notes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         words = f"{self.thing}" + (f" ({'; '.join(self.notes)})" if self.notes else "")
@@ -48,10 +49,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a plan does, and what was found to be otherwise than it was left (`drifted`)."""
+    """Everything that a plan does, and what was found to be otherwise than it was left (`drifted`).
+
+    `guards` are the addresses of what stands before data, by the host whose data would go; they refuse to go.
+    """
 
     steps: list[Step] = field(default_factory=list)
     drifted: list[str] = field(default_factory=list)
+    guards: dict[str, str] = field(default_factory=dict)
 
     @property
     def loses_data(self) -> list[str]:
@@ -72,7 +77,9 @@ class Plan:
         for action, heading in HEADINGS.items():
             if steps := self.of(action):
                 yield heading
-                yield from (f"  {_MARKS[action]} {step}" for step in steps)
+                for step in steps:
+                    yield f"  {_MARKS[action]} {step}"
+                    yield from (f"      {change}" for change in step.changes)
         if self.drifted:
             yield "Found otherwise than it was left, and put right where the plan says so:"
             yield from (f"  • {line}" for line in self.drifted)
@@ -87,13 +94,23 @@ def read(shown: dict[str, Any]) -> Plan:
     """Read what `terraform show -json PLAN` printed."""
     changes = [change for change in shown.get("resource_changes", []) if change.get("mode") == "managed"]
     steps = [step for change in changes if (step := _step(change)) is not None]
+    guards = {
+        thing.host: thing.address
+        for thing, change in ((_thing(change), change["change"]) for change in changes)
+        if thing.is_guard and "delete" in change["actions"] and _is_protected(change.get("before"))
+    }
     drifted = [f"{_named(change)}: {', '.join(_changed(change))}" for change in shown.get("resource_drift", [])]
-    return Plan(steps, [line for line in drifted if not line.endswith(": ")])
+    return Plan(steps, [line for line in drifted if not line.endswith(": ")], guards)
+
+
+def _is_protected(guard: dict[str, Any] | None) -> bool:
+    given = (guard or {}).get("input")
+    return isinstance(given, dict) and bool(given.get("protected"))
 
 
 def _step(change: dict[str, Any]) -> Step | None:
     thing, actions = _thing(change), change["change"]["actions"]
-    if thing.is_guard and actions != ["delete"]:
+    if thing.is_guard:
         return None
     reason = _REASONS.get(str(change.get("action_reason")), "")
     notes = [reason] if reason else []
@@ -103,8 +120,9 @@ def _step(change: dict[str, Any]) -> Step | None:
         before = change.get("previous_address")
         return Step("rename", thing, (f"was {before}",)) if before else None
     if thing.is_note:
-        words: dict[str, Action] = {"create": "adopt", "delete": "forget"}
-        return Step(words[actions[0]] if len(actions) == 1 and actions[0] in words else "change", thing)
+        if actions == ["delete"]:
+            return Step("destroy", thing, ("what was deployed is taken off; the machine itself stays",))
+        return Step("adopt", thing) if actions == ["create"] else Step("change", thing, ("what is noted of it",))
     if thing.is_deployment:
         return _deployment(thing, change, actions, reason)
     if actions in (["delete", "create"], ["create", "delete"]):
@@ -117,7 +135,7 @@ def _step(change: dict[str, Any]) -> Step | None:
         return Step("forget", thing)
     if actions == ["update"]:
         adopted = ["taken over"] if change["change"].get("importing") else []
-        return Step("change", thing, (*adopted, *notes, *_changed(change)))
+        return Step("change", thing, (*adopted, *notes), tuple(_changed(change)))
     return Step("make", thing, tuple(notes)) if "create" in actions else None
 
 
@@ -126,12 +144,13 @@ def _deployment(thing: Thing, change: dict[str, Any], actions: list[str], reason
     if actions == ["create"]:
         return Step("make", thing, ("./ai deploy",))
     if actions == ["delete"]:
-        return Step("forget", thing, (reason,) if reason else ())
+        # It goes with its machine, or is taken off it.
+        return None
     before, after = (_settings(change["change"].get(side)) for side in ("before", "after"))
     # Of a machine that is still to be made nothing can be compared yet.
     names = sorted(name for name in {*before, *after} if after and before.get(name) != after.get(name))
     changed = [f"{name}: {_shown(before.get(name))} → {_shown(after.get(name))}" for name in names]
-    return Step("change", thing, tuple(filter(None, ("./ai deploy once more", reason, *changed))))
+    return Step("change", thing, tuple(filter(None, ("./ai deploy once more", reason))), tuple(changed))
 
 
 def _settings(values: Any) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ai_services.console import Screen
+from ai_services.private import write_private
 from ai_services.terraform import errors, plan
 from ai_services.terraform.plan import Plan
 from ai_services.terraform.process import FLAG, Terraform
 from ai_services.terraform.program import Program
 from ai_services.terraform.story import Story
 from ai_services.terraform.things import Thing
-from ai_services.terraform.values import Values
+from ai_services.terraform.values import HOSTS, Values
 from ai_services.terraform.workspace import Workspace
 
 _PLANNED_CHANGES = 2
@@ -80,16 +81,32 @@ class Session:
         )
         return story.done
 
-    def lift_protection(self) -> None:
-        """Let data be destroyed: the guards before it are changed in place, and nothing else.
+    def lift_protection(self, found: Plan) -> None:
+        """Let the data go that `found` destroys: its guards are changed in place, and nothing else.
 
         Raises:
             OperatorError: it failed.
         """
-        guards = [address for address, thing in self._things.items() if thing.is_guard]
+        self._change("Lifting the protection of data", list(found.guards.values()), {"ai_protect_data": False})
+
+    def take_data_too(self, found: Plan) -> None:
+        """Let the hosts that `found` clears keep nothing: what is known of them is changed in place, and nothing else.
+
+        Raises:
+            OperatorError: it failed.
+        """
+        hosts = {name: host | {"ai_keep_data": False} for name, host in self.values.hosts.items()}
+        notes = [step.thing.address for step in found.steps if step.thing.is_note]
+        self._change("Telling the hosts to keep nothing", notes, {HOSTS: hosts})
+
+    def _change(self, words: str, addresses: list[str], values: dict[str, Any]) -> None:
+        if not addresses:
+            return
+        file = self.private / f"change-{'-'.join(values)}.tfvars.json"
+        write_private(file, json.dumps(values, indent=1))
         self._run(
-            "Lifting the protection of data", "apply", var_file=self._files, target=guards, auto_approve=FLAG,
-            json=FLAG, input=False, things=self._things,
+            words, "apply", var_file=[*self._files, str(file)], target=addresses, auto_approve=FLAG, json=FLAG,
+            input=False,
         )  # fmt: skip
 
     def hosts(self) -> dict[str, dict[str, Any]]:

@@ -17,8 +17,12 @@ _DOING: Final = {"create": "making", "update": "changing", "delete": "destroying
 _DONE: Final = {"create": "made", "update": "changed", "delete": "destroyed"}
 # What Terraform says in the place of a step's output that may hold a secret.
 _SUPPRESSED: Final = "(output suppressed"
+# What it warns of when only the guards are changed, which is meant.
+_EXPECTED: Final = ("Resource targeting is in effect", "Applied changes may be incomplete")
 # `./ai deploy` says with this mark that a long step goes on.
 _GOES_ON: Final = "  … "
+# What its end says, which is said at the end of all.
+_END: Final = ("URL      ", "API key  ", "Log      ", "Done in ")
 
 
 class Story:
@@ -57,7 +61,12 @@ class Story:
         doing = self.doing
         if self._status:
             self._status.update(f"{escape(doing or self._words)} [dim]{duration(self._now() - self._begun)}[/dim]")
-        elif doing and self._now() - self._last_line >= HEARTBEAT_S:
+        # A deploy says by itself that it goes on.
+        elif (
+            doing
+            and not any(self._thing_at(address).is_deployment for address in self._running)
+            and self._now() - self._last_line >= HEARTBEAT_S
+        ):
             self._say(f"  … {doing}")
 
     def close(self) -> None:
@@ -78,7 +87,7 @@ class Story:
 
     def _on_apply_start(self, hook: dict[str, Any]) -> None:
         thing = self._thing(hook)
-        if not (thing.is_guard or thing.is_note):
+        if self._is_news(thing, hook):
             what = f"{_DOING.get(str(hook.get('action')), 'at')} {self._name(thing)}"
             self._running[thing.address] = (what, self._now())
 
@@ -96,12 +105,13 @@ class Story:
         if self._status and line.startswith(_GOES_ON):
             self._running[thing.address] = (f"{self._name(thing)}: {line.removeprefix(_GOES_ON)}", self._now())
             return
-        self._say(f"  {f'{thing.host} │ ' if self._several else ''}{line}".rstrip())
+        if line and not line.startswith(_END):
+            self._say(f"  {f'{thing.host} │ ' if self._several else ''}{line}".rstrip())
 
     def _end(self, hook: dict[str, Any], how: str) -> None:
         thing = self._thing(hook)
         self._running.pop(thing.address, None)
-        if (thing.is_guard or thing.is_note) and not how:
+        if not how and not self._is_news(thing, hook):
             return
         seconds = duration(float(hook.get("elapsed_seconds") or 0))
         name = self._name(thing)
@@ -110,12 +120,14 @@ class Story:
         else:
             self.done += 1
             done = _DONE.get(str(hook.get("action")), "done")
-            self._screen.done(f"{name}: {'deployed' if thing.is_deployment and done == 'made' else done}, {seconds}")
+            done = "deployed" if thing.is_deployment else "cleared" if thing.is_note else done
+            self._screen.done(f"{name}: {done}, {seconds}")
         self._last_line = self._now()
 
     def _diagnostic(self, diagnostic: dict[str, Any]) -> None:
         if diagnostic.get("severity") == "warning":
-            self._screen.warn(" ".join(filter(None, (diagnostic.get("summary"), diagnostic.get("detail")))))
+            if str(diagnostic.get("summary")) not in _EXPECTED:
+                self._screen.warn(" ".join(filter(None, (diagnostic.get("summary"), diagnostic.get("detail")))))
         else:
             self.diagnostics.append(diagnostic)
 
@@ -129,8 +141,20 @@ class Story:
         elif self.diagnostics and line.startswith("│") and text:
             self.diagnostics[-1]["detail"] = f"{self.diagnostics[-1].get('detail', '')} {text}".strip()
 
+    def _is_news(self, thing: Thing, hook: dict[str, Any]) -> bool:
+        # A deployment that is "replaced" is first taken out of the state; on the host nothing happens then.
+        forgotten = thing.is_deployment and hook.get("action") == "delete"
+        noted = thing.is_note and hook.get("action") != "delete"
+        return not (thing.is_guard or noted or forgotten)
+
+    def _tells_itself(self, address: str) -> bool:
+        thing = self._thing_at(address)
+        return thing.is_deployment or thing.is_note
+
     def _thing(self, hook: dict[str, Any]) -> Thing:
-        address = str((hook.get("resource") or {}).get("addr", ""))
+        return self._thing_at(str((hook.get("resource") or {}).get("addr", "")))
+
+    def _thing_at(self, address: str) -> Thing:
         return self._things.get(address) or of_address(address)
 
     def _name(self, thing: Thing) -> str:

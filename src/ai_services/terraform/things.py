@@ -22,6 +22,11 @@ _WORDS: Final = {
 _BUILT_IN: Final = {
     ("deployment", "deployment"): "services",
     ("existing_host", "host"): "machine that is already there",
+    ("host_key", "keys"): "key by which the new machine is known",
+    ("host_key", "host_key"): "key by which the new machine is known",
+    ("proxmox_vm", "keys"): "key by which the new machine is known",
+    ("proxmox_vm", "contact"): "first contact with the new machine",
+    ("digitalocean_vm", "contact"): "first contact with the new machine",
 }
 _HOST: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]')
 _MODULE: Final = re.compile(r"module\.([\w-]+)")
@@ -71,7 +76,7 @@ class Thing:
     @property
     def is_guard(self) -> bool:
         """Whether it stands before data: making and changing it is nobody's business, its going is refused."""
-        return self.type == "terraform_data" and self.name in ("guard", "protection")
+        return self.type == "terraform_data" and self.name == "guard"
 
     def __str__(self) -> str:
         if self.type == "terraform_data":

@@ -53,8 +53,9 @@ class Workspace:
         for file in self._own_values():
             used |= set(_KIND_GIVEN.findall(file.read_text(encoding="utf-8")))
         providers = {str(resource.get("provider", "")) for resource in state.get("resources", [])}
-        for kind, file in self._switches().items():
-            sources = re.findall(r'source\s*=\s*"([\w.-]+/[\w.-]+)"', file.read_text(encoding="utf-8"))
+        for kind, files in self._switches().items():
+            text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+            sources = re.findall(r'source\s*=\s*"([\w.-]+/[\w.-]+)"', text)
             if any(f'/{source}"]' in provider for source in sources for provider in providers):
                 used.add(kind)
         return used & set(self._switches())
@@ -74,8 +75,8 @@ class Workspace:
         for file in self._root_files():
             shutil.copyfile(file, self.folder / file.name)
         switches = self._switches()
-        for kind in kinds:
-            shutil.copyfile(switches[kind], self.folder / switches[kind].name)
+        for file in (file for kind in kinds for file in switches[kind]):
+            shutil.copyfile(file, self.folder / file.name)
         shutil.copytree(self.source / "modules", self.folder / "modules")
         if (lock := self.source / ".terraform.lock.hcl").is_file():
             shutil.copyfile(lock, self.folder / lock.name)
@@ -104,12 +105,13 @@ class Workspace:
             )
 
     def _root_files(self) -> list[Path]:
-        kinds = {file.name for file in self._switches().values()}
+        # By hand a kind is switched on by links to its files.
+        kinds = {file.name for files in self._switches().values() for file in files}
         return [file for file in sorted(self.source.glob("*.tf")) if file.name not in kinds]
 
-    def _switches(self) -> dict[str, Path]:
-        files = sorted((self.source / "kinds").glob("*_override.tf"))
-        return {file.name.removesuffix("_override.tf"): file for file in files}
+    def _switches(self) -> dict[str, list[Path]]:
+        folders = sorted(path for path in (self.source / "kinds").glob("*") if path.is_dir())
+        return {folder.name: sorted(folder.glob("*.tf")) for folder in folders}
 
     def _own_values(self) -> list[Path]:
         names = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")

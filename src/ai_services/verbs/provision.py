@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ai_services.console import Screen
@@ -25,6 +25,7 @@ from ai_services.verbs import ask, provision_hosts
 from ai_services.verbs.output import print_json
 
 FOLDER = "provision"
+_LOSES: Final = "This destroys the data of {hosts}: models, keys, recordings."
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,6 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
 
 def _values(wish: Wish) -> Values:
     given = collect(config=wish.config, pairs=wish.pairs, names=terraform_values.names())
-    if wish.data:
-        given.put("ai_protect_data", value=False, place="from --data")
-        given.put("ai_keep_data", value=False, place="from --data")
     return terraform_values.read(given)
 
 
@@ -94,11 +92,21 @@ def _apply(session: Session, wish: Wish) -> Plan:
     if not plan.steps:
         return plan
     _show(plan, session.screen)
+    lifted = session.values.of("ai_protect_data") == {False}
+    if plan.guards and not lifted:
+        raise OperatorError(
+            f"{_LOSES.format(hosts=', '.join(plan.guards))} It is protected (ai_protect_data); nothing was changed.",
+            hint="If that is meant: ./ai provision --set ai_protect_data=false (it asks once more)",
+            exit_code=BLOCKED,
+        )
     if not wish.yes:
-        if gone := plan.loses_data:
-            ask.agree(" ".join(gone), f"Data on {', '.join(gone)} cannot be brought back. Type the name", "changed")
-        else:
-            ask.agree("yes", "Go on? (yes/no)", "changed")
+        gone = " ".join(sorted({*plan.loses_data, *plan.guards}))
+        ask.agree(
+            *((gone, f"Data cannot be brought back. Type {gone}") if gone else ("yes", "Go on? (yes/no)")), "changed"
+        )
+    if plan.guards:
+        session.lift_protection(plan)
+        session.plan()
     session.apply()
     return plan
 
@@ -108,23 +116,21 @@ def _destroy(session: Session, wish: Wish, home: Home) -> Plan:
     plan = session.plan(destroy=True)
     if not plan.steps:
         return plan
-    if plan.loses_data and not wish.data:
+    if (plan.loses_data or plan.guards) and not wish.data:
         raise OperatorError(
-            f"Destroying {', '.join(plan.loses_data)} destroys the data on it: models, keys, recordings. "
-            "Nothing was changed.",
+            f"{_LOSES.format(hosts=', '.join(sorted({*plan.loses_data, *plan.guards})))} Nothing was changed.",
             hint="If that is meant: ./ai provision --destroy --data (it asks once more)",
             exit_code=BLOCKED,
         )
-    existing = provision_hosts.look(plan, hosts, session.values, screen, home, data=wish.data)
+    provision_hosts.show(plan, hosts, session.values, screen, home, data=wish.data)
     _show(plan, screen)
     if not wish.yes:
-        names = sorted(_name(name, hosts) for name in {step.thing.host for step in plan.steps} if name)
+        names = " ".join(sorted(_name(name, hosts) for name in {step.thing.host for step in plan.steps} if name))
         lost = "Data cannot be brought back. " if wish.data else ""
-        ask.agree(" ".join(names), f"{lost}Type what is to go ({' '.join(names)})", "destroyed")
-    for host in existing:
-        host.take_off(screen, home, verbose=wish.verbose)
+        ask.agree(names, f"{lost}Type what is to go ({names})", "destroyed")
     if wish.data:
-        session.lift_protection()
+        session.lift_protection(plan)
+        session.take_data_too(plan)
         session.plan(destroy=True)
     session.apply()
     return plan
