@@ -21,6 +21,15 @@ locals {
   digitalocean_machines   = {}
   cloudflare_records      = {}
 
+  # What is asked for and not switched on is said by the output's precondition, before anything is made.
+  ready = { for name, host in local.hosts : name => host if local.machine_kinds[host.ai_machine] }
+  off = distinct(flatten([
+    for name, host in local.hosts : [
+      local.machine_kinds[host.ai_machine] ? [] : ["ai_machine = ${host.ai_machine}"],
+      local.dns_kinds[host.ai_dns] ? [] : ["ai_dns = ${host.ai_dns}"],
+    ]
+  ]))
+
   # Who may log in to a new machine.
   public_keys = {
     for name, host in local.hosts : name => try(file(coalesce(host.ai_ssh_public_key_file, "${host.ai_ssh_key_file}.pub")), "")
@@ -43,7 +52,7 @@ module "existing_host" {
 
 module "deployment" {
   source   = "./modules/deployment"
-  for_each = local.hosts
+  for_each = local.ready
 
   name          = each.key
   machine       = local.machines[each.key].machine

@@ -13,12 +13,6 @@ variable "ai_machine" {
     condition     = contains(["proxmox_vm", "existing_host", "digitalocean_vm"], var.ai_machine)
     error_message = "ai_machine: give proxmox_vm, existing_host or digitalocean_vm."
   }
-
-  # switched_on
-  validation {
-    condition     = alltrue([for host in values(var.ai_hosts) : local.machine_kinds[(host.ai_machine == null ? var.ai_machine : host.ai_machine)]])
-    error_message = "ai_machine (host ${join(", ", [for name, host in var.ai_hosts : name if !(local.machine_kinds[(host.ai_machine == null ? var.ai_machine : host.ai_machine)])])}): this kind of machine is not switched on here, so that its provider need not be downloaded for others. Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_machine)."
-  }
 }
 
 variable "ai_dns" {
@@ -31,12 +25,6 @@ variable "ai_dns" {
   validation {
     condition     = contains(["cloudflare_record", "none"], var.ai_dns)
     error_message = "ai_dns: give cloudflare_record or none."
-  }
-
-  # switched_on
-  validation {
-    condition     = alltrue([for host in values(var.ai_hosts) : local.dns_kinds[(host.ai_dns == null ? var.ai_dns : host.ai_dns)]])
-    error_message = "ai_dns (host ${join(", ", [for name, host in var.ai_hosts : name if !(local.dns_kinds[(host.ai_dns == null ? var.ai_dns : host.ai_dns)])])}): this kind of record is not switched on here, so that its provider need not be downloaded for others. Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_dns)."
   }
 }
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import yaml
 
-from ai_services.host import gpu_document, terraform_files
+from ai_services.host import gpu_document, terraform_files, terraform_tests
 from ai_services.host.settings_table import Variable, renamed, variables
 
 _MADE: Final = "Made by `python -m ai_services.host.documents`; change src/ai_services/host/settings.py instead."
@@ -36,6 +36,7 @@ def documents(top: Path) -> dict[Path, str]:
         top / "terraform" / "variables.tf": terraform_files.variables_file(),
         top / "terraform" / "settings.tf": terraform_files.settings_file(),
         top / "terraform" / "hosts.tf": terraform_files.hosts_file(),
+        top / "terraform" / "tests" / "validations.tftest.hcl": terraform_tests.page(),
     }
     for specs in sorted((top / "ansible" / "roles").glob("*/meta/argument_specs.yml")):
         made[specs.parents[1] / "README.md"] = role_page(specs.parents[1].name, yaml.safe_load(specs.read_text()))

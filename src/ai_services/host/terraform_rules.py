@@ -23,22 +23,11 @@ class Rule:
     why: str
     right: str
     of_all: bool = False
-    secret: bool = False
 
 
 _NEW_VM: Final = '{ai_machine} == "existing_host"'
 
 RULES: Final = (
-    Rule(
-        "ai_machine", "switched_on", "local.machine_kinds[{ai_machine}]",
-        "this kind of machine is not switched on here, so that its provider need not be downloaded for others",
-        "Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_machine).",
-    ),
-    Rule(
-        "ai_dns", "switched_on", "local.dns_kinds[{ai_dns}]",
-        "this kind of record is not switched on here, so that its provider need not be downloaded for others",
-        "Switch it on: ln -s kinds/KIND/*.tf . && terraform init (KIND is the value of ai_dns).",
-    ),
     Rule(
         "ai_domain", "needed", '({ai_tls} == "off" && {ai_dns} == "none") || {ai_domain} != null',
         "a certificate (ai_tls) and a record (ai_dns) are for a name",
