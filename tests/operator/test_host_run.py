@@ -212,6 +212,15 @@ class TestSettingsPlaces:
         assert done.exit_code == USAGE
         assert said in done.stderr
 
+    def test_one_file_does_for_provision_and_deploy(self, clean: Path) -> None:
+        (clean / "ai.yml").write_text("ai_machine: existing_host\nai_domain: a.example.com\n")
+        assert collect().values == {"ai_domain": "a.example.com"}
+        assert collect(names=["ai_machine"], environment={}).values["ai_machine"] == "existing_host"
+        for words in (["--set", "ai_machine=existing_host"], ["--set", "ai_hosts={}"]):
+            done = CliRunner().invoke(app, ["deploy", "h", *words])
+            assert done.exit_code == USAGE
+            assert "is of the machine, not of what is put upon it. Use ./ai provision" in done.stderr
+
     def test_a_file_that_is_not_there(self, clean: Path) -> None:
         done = CliRunner().invoke(app, ["deploy", "h", "--config", "no.yml"])
         assert done.exit_code == USAGE

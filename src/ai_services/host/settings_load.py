@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ai_services.host.machine_settings import MachineSettings
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_kinds import ANY
-from ai_services.host.settings_table import renamed, secret_values, variables
+from ai_services.host.settings_table import renamed, secret_values, table, variables
 
 Purpose = Literal["deploy", "destroy"]
 
@@ -96,6 +97,8 @@ def unknown(name: str) -> Problem:
         return Problem(name, f"is called {today} now", f"Write {today} in its place; the value stays as it is.")
     if file := _AS_FILE.get(name):
         return Problem(name, "is not taken as a value", f"Put it into a file, and give that file's path as {file}.")
+    if name == "ai_hosts" or name in table(MachineSettings):
+        return Problem(name, "is of the machine, not of what is put upon it", "Use ./ai provision, or leave it out.")
     near = difflib.get_close_matches(name, variables(), n=1, cutoff=0.6)
     right = f"Did you mean {near[0]}?" if near else "docs/settings.md has all names."
     return Problem(name, "is not a setting", right)

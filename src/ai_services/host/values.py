@@ -11,9 +11,10 @@ from typing import Any, Final
 import yaml
 
 from ai_services.exits import USAGE, OperatorError
+from ai_services.host.machine_settings import MachineSettings
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import Purpose, SettingsError, load
-from ai_services.host.settings_table import variables
+from ai_services.host.settings_table import table, variables
 
 DEFAULT_FILE: Final = "ai.yml"
 
@@ -70,7 +71,9 @@ def collect(
     path = Path(config).expanduser() if config else Path(DEFAULT_FILE)
     if config or path.is_file():
         for name, value in _read(path).items():
-            given.put(name, value, f"from {path}")
+            # One file does for both: what it says of the machine itself is `provision`'s business.
+            if names is not None or name not in table(MachineSettings):
+                given.put(name, value, f"from {path}")
     for prefix in ("TF_VAR_", ""):
         for name in variables() if names is None else names:
             variable = prefix + (name if prefix else name.upper())
