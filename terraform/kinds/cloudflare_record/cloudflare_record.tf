@@ -1,4 +1,5 @@
-# Switches on ai_dns = "cloudflare_record": ln -s kinds/cloudflare_record/*.tf . && terraform init
+# Makes ai_dns = "cloudflare_record" possible. On by default: links in terraform/ lead here, and without them no
+# provider is downloaded. Back again: ln -s kinds/cloudflare_record/*.tf . && terraform init
 terraform {
   required_providers {
     cloudflare = {
@@ -9,7 +10,8 @@ terraform {
 }
 
 provider "cloudflare" {
-  api_token = try(trimspace(file(pathexpand(var.ai_cloudflare_token_file))), null)
+  # A provider is configured also where nothing is made with it, and must not go looking for other credentials then.
+  api_token = try(trimspace(file(pathexpand(var.ai_cloudflare_token_file))), "not-used-here-0000000000000000000000000000")
 }
 
 locals {

@@ -1,4 +1,4 @@
-# Switches on ai_machine = "digitalocean_vm": ln -s kinds/digitalocean_vm/*.tf . && terraform init
+# Makes ai_machine = "digitalocean_vm" possible. Off by default; on: ln -s kinds/digitalocean_vm/*.tf . && terraform init
 terraform {
   required_providers {
     digitalocean = {

@@ -1,4 +1,5 @@
-# Switches on ai_machine = "proxmox_vm": ln -s kinds/proxmox_vm/*.tf . && terraform init
+# Makes ai_machine = "proxmox_vm" possible. On by default: links in terraform/ lead here, and without them no provider
+# is downloaded. Back again: ln -s kinds/proxmox_vm/*.tf . && terraform init
 terraform {
   required_providers {
     proxmox = {
@@ -9,8 +10,9 @@ terraform {
 }
 
 provider "proxmox" {
-  endpoint  = var.ai_proxmox_endpoint
-  api_token = try(trimspace(file(pathexpand(var.ai_proxmox_token_file))), null)
+  # A provider is configured also where nothing is made with it, and this one then asks for an endpoint and a token.
+  endpoint  = coalesce(var.ai_proxmox_endpoint, "https://not-used.invalid/")
+  api_token = try(trimspace(file(pathexpand(var.ai_proxmox_token_file))), "not@used!here=00000000-0000-0000-0000-000000000000")
   insecure  = var.ai_proxmox_insecure
 }
 

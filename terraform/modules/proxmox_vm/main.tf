@@ -36,15 +36,16 @@ module "host_key" {
 }
 
 resource "proxmox_download_file" "image" {
-  content_type        = "import"
-  datastore_id        = var.place.image_storage
-  node_name           = var.place.node
-  url                 = var.image.url
-  file_name           = local.image_name
-  checksum            = var.image.checksum
-  checksum_algorithm  = "sha512"
+  content_type       = "import"
+  datastore_id       = var.place.image_storage
+  node_name          = var.place.node
+  url                = var.image.url
+  file_name          = local.image_name
+  checksum           = var.image.checksum
+  checksum_algorithm = "sha512"
+  # The address is of one day: nobody need ask it for its size at every plan.
   overwrite           = false
-  overwrite_unmanaged = true
+  overwrite_unmanaged = false
 }
 
 resource "proxmox_virtual_environment_file" "seed" {
@@ -95,10 +96,10 @@ resource "proxmox_virtual_environment_vm" "host" {
   scsi_hardware = "virtio-scsi-single"
   on_boot       = true
   protection    = var.protected
-  # A host under load may take long to shut down; its data is told to be safe before (guard).
+  # Without the agent nobody would hear it being asked to shut down.
   stop_on_destroy = true
-  # The VM is restarted by whoever knows that nobody waits for an answer.
-  reboot_after_update = false
+  # Not from the seed: it is no system.
+  boot_order = ["scsi0"]
 
   agent {
     enabled = false
@@ -160,6 +161,7 @@ resource "proxmox_virtual_environment_vm" "host" {
       device  = "hostpci0"
       mapping = hostpci.value
       pcie    = true
+      rombar  = true
       # The console stays the serial one; the card computes.
       xvga = false
     }

@@ -1,0 +1,1 @@
+kinds/cloudflare_record/cloudflare_record_override.tf

@@ -1,0 +1,1 @@
+kinds/proxmox_vm/proxmox_vm_override.tf
