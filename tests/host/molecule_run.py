@@ -34,6 +34,8 @@ ROLES = sorted(path.parents[2].name for path in ROLES_FOLDER.glob("*/molecule/de
 STOCKED = {"ai_stack"}
 # "INFO     [default > verify] Executing", as molecule says without colours
 STEP = re.compile(r"\[\w+ > (?P<step>\w+)\] (?P<what>Executing|Executed: (?P<how>\w+))")
+# some of its words have colours all the same
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KEEP = "AI_LAB_KEEP"
 END_TIMEOUT_S = 20
 
@@ -126,6 +128,8 @@ class Runs:
         if self._over.is_set():
             return outcome
         words = ["molecule", "--base-config", str(FOLDER / "config.yml"), self._command]
+        if self._command == "test":
+            words.append("--destroy=never")  # nothing is run after a failure: its words are the last ones
         process = subprocess.Popen(
             self._lab.inside(words),
             cwd=ROLES_FOLDER / case.role,
@@ -142,7 +146,8 @@ class Runs:
         began = time.monotonic()
         lines: list[str] = []
         assert process.stdout is not None
-        for line in process.stdout:
+        for said in process.stdout:
+            line = COLOUR.sub("", said)
             lines.append(line)
             if self._echo:
                 self._echo(line)

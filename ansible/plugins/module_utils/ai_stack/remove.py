@@ -13,9 +13,11 @@ from .journal import Journal
 from .releases import Store
 
 _DOWN_TIMEOUT_S = 300
-# What belongs to the releases, and what to the owner of the host's data.
+# What belongs to the releases, and what to the owner of the host's data. The folder of the keys itself was brought by
+# another role, and goes with it.
 _RELEASES = ("releases", "config", "current", "previous", "compose.yaml", ".env")
-_DATA = ("secrets", "journal.jsonl")
+_KEYS = "secrets"
+_JOURNAL = "journal.jsonl"
 
 
 class RemovalError(Exception):
@@ -26,8 +28,7 @@ def foretell(root: Path, engine: Engine, volumes: list[str], *, keep_data: bool)
     """What `remove` would take off, in words; empty on a bare host."""
     words = [f"remove container {found['Names'][0].lstrip('/')}" for found in _containers(engine)]
     words += [f"remove image {pin}" for pin in _images(root, engine)]
-    gone = _RELEASES if keep_data else (*_RELEASES, *_DATA)
-    words += [f"delete {root / name}" for name in gone if _is_there(root / name)]
+    words += [f"delete {path}" for path in _files(root, keep_data=keep_data) if _is_there(path)]
     if not keep_data:
         words += [f"delete volume {name} with all that is in it" for name in _volumes(engine, volumes)]
     return words
@@ -57,11 +58,19 @@ def remove(root: Path, engine: Engine, journal: Journal, volumes: list[str], *, 
             _docker("volume", "rm", name)
     except EngineError as error:
         raise RemovalError(str(error)) from error
-    for name in _RELEASES if keep_data else (*_RELEASES, *_DATA):
-        _delete(root / name)
+    for path in _files(root, keep_data=keep_data):
+        _delete(path)
     if keep_data:
         journal.write("remove", "done", None)
     return done
+
+
+def _files(root: Path, *, keep_data: bool) -> list[Path]:
+    releases = [root / name for name in _RELEASES]
+    if keep_data:
+        return releases
+    keys = root / _KEYS
+    return [*releases, *(sorted(keys.iterdir()) if keys.is_dir() else []), root / _JOURNAL]
 
 
 def _containers(engine: Engine) -> list[dict[str, Any]]:
