@@ -101,6 +101,39 @@ def test_fix_mends_what_is_safe_and_says_so(patient: Patient, fault: Fault) -> N
         patient.act(fault.undo)
 
 
+# What a role may write and the doctor does not hold it against the host: certbot writes its settings anew with every
+# renewal, what the engine is told is the owner's as well (the check `docker` looks at it), and the page is Debian's.
+UNWATCHED = {"/etc/docker/daemon.json", "/var/www/html/index.nginx-debian.html"}
+DRIFT = """
+cp /opt/ai/bin/doctor $kept/doctor
+for path in "$@"; do
+    keep "$path"
+    { cat "$path"; echo; echo mine; } >$kept/changed
+    rm "$path"
+    cp $kept/changed "$path"
+    said=$($kept/doctor --only drift || true)
+    [[ $said == *"changed: "*"$path"* ]] || echo "$path"
+    back "$path"
+done
+"""
+
+
+def test_every_file_that_was_written_outside_the_releases_is_watched(patient: Patient) -> None:
+    """All that the roles noted as theirs, what containers mount, and where compose is called."""
+    written = patient.run(
+        "for path in $(grep -oh '\"/[^\"]*\"' /var/lib/ai-services/found/*.json | tr -d '\"'); do "
+        '[ ! -f "$path" ] || echo "$path"; done; find /opt/ai/config /opt/ai/compose.yaml /opt/ai/.env ! -type d'
+    ).split()
+    renewal = {path for path in written if path.startswith("/etc/letsencrypt/renewal/")}
+    aside = {path for path in written if path.startswith("/var/lib/ai-services/")}
+    watched = sorted(set(written) - UNWATCHED - renewal - aside)
+    assert {"/etc/nginx/ai/upstream.conf", "/etc/systemd/system/ai.service", "/opt/ai/compose.yaml"} <= set(watched)
+    assert any(path.startswith("/opt/ai/config/gateway-") for path in watched)
+    unnoticed = patient.run(f"set -- {' '.join(watched)}\n{DRIFT}").split()
+    assert unnoticed == []
+    assert patient.rows("drift")["drift"]["state"] == "ok"
+
+
 def test_a_full_look_ends_in_time_whatever_hangs(patient: Patient) -> None:
     """nginx, docker and the gateway stopped in the middle: SIGSTOP, not ended."""
     pids = patient.run("pidof dockerd nginx; docker inspect -f '{{.State.Pid}}' gateway").split()

@@ -58,7 +58,7 @@ _JOURNAL = "/opt/ai/journal.jsonl"
 
 CONTAINERS = (
     Fault("container stopped", {"containers": "ollama is stopped", "gateway": "not well: ollama"},
-          "docker stop -t 5 ollama", "docker start ollama; healthy ollama", mends="containers"),
+          "docker stop -t 5 ollama; gateway_not_well", "docker start ollama; healthy ollama; gateway_well", mends="containers"),
     Fault("container gone", {"containers": "ollama has no container"},
           "docker rm -f ollama", "cd /opt/ai; docker compose up -d --no-deps ollama 2>&1; healthy ollama"),
     Fault("container paused", {"containers": "idle is paused"}, "by_hand idle; docker pause idle", "docker rm -f idle"),

@@ -30,6 +30,10 @@ until_true() {
 
 healthy() { until_true test_health "$1" healthy; }
 test_health() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$1")" = "$2" ]; }
+# The gateway asks its backends now and then, and answers in between what it knows.
+gateway_well() { until_true /opt/ai/bin/doctor --only gateway; }
+gateway_not_well() { until_true test_gateway_not_well; }
+test_gateway_not_well() { ! /opt/ai/bin/doctor --only gateway; }
 listens() { until_true test_listens "$1"; }
 test_listens() { ss -Hltn "sport = :$1" | grep -q .; }
 

@@ -27,8 +27,9 @@ def release(seen: Seen) -> Verdict:
 def drift(seen: Seen) -> Verdict:
     """Are the files on the host those that were deployed: the release's own, nginx's, and all that the roles noted?
 
-    Every file is compared with the hash recorded when it was written. A change by hand works until the next deploy
-    takes it away: put it into `ai.yml` instead. `./ai deploy HOST --check --diff` shows the lines.
+    Every file is compared with the hash recorded when it was written, and nginx's upstream with the port of the release
+    that serves. A change by hand works until the next deploy takes it away: put it into `ai.yml` instead.
+    `./ai deploy HOST --check --diff` shows the lines.
     """
     rows = seen["files"]
     if not rows:
