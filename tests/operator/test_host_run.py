@@ -190,6 +190,8 @@ class TestSettingsPlaces:
         given = collect(environment=environment)
         assert given.values["ai_github_owner"] == "octo-org"
         assert given.values["ai_domain"] == "two.example.com"
+        lists = {"TF_VAR_ai_profiles": '["monitoring"]'}  # as Terraform reads it
+        assert collect(environment=lists).values["ai_profiles"] == ["monitoring"]
         environment["AI_DOMAIN"] = "three.example.com"
         assert collect(environment=environment).places["ai_domain"] == "from the environment: AI_DOMAIN"
         given = collect(environment=environment, pairs=["ai_domain=four.example.com"])

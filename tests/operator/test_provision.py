@@ -301,8 +301,16 @@ class TestWorkspace:
         state = {"resources": [{"provider": 'module.x["a"].provider["registry.terraform.io/bpg/proxmox"]'}]}
         values = Values({"ai_machine": "existing_host", "ai_dns": "none"})
         assert work.kinds(values, state) == {"proxmox_vm"}
-        (work.source / "terraform.tfvars").write_text('ai_dns = "cloudflare_record"\n')
-        assert work.kinds(values, {}) == {"cloudflare_record"}
+
+    def test_a_file_of_values_of_the_users_own_counts(self, work: Workspace) -> None:
+        from ai_services.terraform.values import Values
+
+        (work.source / "terraform.tfvars").write_text('ai_machine = "existing_host"\n')
+        assert work.kinds(Values(), {}) == {"cloudflare_record"}, "the default machine is not used"
+        (work.source / "a.auto.tfvars.json").write_text('{"ai_hosts": {"a": {"ai_machine": "proxmox_vm"}}}')
+        assert work.kinds(Values(), {}) == {"cloudflare_record", "proxmox_vm"}
+        work.make(set())
+        assert (work.folder / "terraform.tfvars").resolve() == work.source / "terraform.tfvars", "secrets were copied"
 
     def test_a_backend_of_the_users_own_is_used_but_never_by_accident(self, work: Workspace) -> None:
         (work.source / "backend.tf").write_text('terraform {\n  backend "s3" {}\n}\n')

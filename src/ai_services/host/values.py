@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,8 +79,8 @@ def collect(
     for prefix in ("TF_VAR_", ""):
         for name in variables() if names is None else names:
             variable = prefix + (name if prefix else name.upper())
-            if environment.get(variable):
-                given.put(name, environment[variable], f"from the environment: {variable}")
+            if value := environment.get(variable):
+                given.put(name, _unquoted(value) if prefix else value, f"from the environment: {variable}")
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
@@ -90,6 +92,14 @@ def collect(
         if value is not None:
             given.put(name, value, f"from --{name.removeprefix('ai_').replace('_', '-')}")
     return given
+
+
+def _unquoted(value: str) -> Any:
+    """Read a list or a table as Terraform takes it from its environment: TF_VAR_ai_profiles='["monitoring"]'."""
+    if value.lstrip().startswith(("[", "{")):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 class _Loader(yaml.SafeLoader):

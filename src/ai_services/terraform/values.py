@@ -36,9 +36,9 @@ class Values:
         hosts: dict[str, dict[str, Any]] = self.plain.get(HOSTS) or {ONE: {}}
         return hosts
 
-    def of(self, name: str) -> set[Any]:
-        """Return the values that the hosts have of `name`, the default included where nothing was given."""
-        common = self.plain.get(name, all_variables()[name].default)
+    def of(self, name: str, default: Any = None) -> set[Any]:
+        """Return the values that the hosts have of `name`; `default`, or else the setting's own, where none was given."""
+        common = self.plain.get(name, all_variables()[name].default if default is None else default)
         return {host.get(name, common) for host in self.hosts.values()}
 
     def write(self, folder: Path) -> list[Path]:

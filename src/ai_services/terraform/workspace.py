@@ -27,7 +27,7 @@ _STATE: Final = "terraform.tfstate"
 # Named last, so that it is merged last.
 _BACKEND: Final = "zz_state_override.tf"
 _OWN_BACKEND: Final = re.compile(r'^\s*(?:backend\s+"|cloud\s*\{)', re.MULTILINE)
-_KIND_GIVEN: Final = re.compile(r'"?ai_(?:machine|dns)"?\s*[=:]\s*"(\w+)"')
+_KIND_GIVEN: Final = re.compile(r'"?(ai_machine|ai_dns)"?\s*[=:]\s*"(\w+)"')
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,13 @@ class Workspace:
 
     def kinds(self, values: Values, state: dict[str, Any]) -> set[str]:
         """Return the kinds that are used: asked for, or still in the state."""
-        used = {str(kind) for name in ("ai_machine", "ai_dns") for kind in values.of(name)}
-        for file in self._own_values():
-            used |= set(_KIND_GIVEN.findall(file.read_text(encoding="utf-8")))
+        written = [
+            pair for file in self._own_values() for pair in _KIND_GIVEN.findall(file.read_text(encoding="utf-8"))
+        ]
+        used = {kind for _, kind in written}
+        for name in ("ai_machine", "ai_dns"):
+            # A file of values of the user's own stands in the place of our default.
+            used |= {str(kind) for kind in values.of(name, next((kind for key, kind in written if key == name), None))}
         providers = {str(resource.get("provider", "")) for resource in state.get("resources", [])}
         for kind, files in self._switches().items():
             text = "\n".join(file.read_text(encoding="utf-8") for file in files)
