@@ -175,7 +175,8 @@ def address(settings: HostSettings, target: Target) -> str:
 def _end_of_check(story: Story, screen: Screen, target: Target, wish: Wish, seconds: float) -> None:
     if wish.diff:
         count = story.told.changed
-        what = f"{count} steps would change something" if count else "Nothing would be changed"
+        steps = "One step" if count == 1 else f"{count} steps"
+        what = f"{steps} would change something" if count else "Nothing would be changed"
         screen.say(f"\n{what} on {target}; nothing was ({duration(seconds)}).")
     else:
         screen.say(f"This is the plan; {target} was not changed ({duration(seconds)}).")
