@@ -1,14 +1,5 @@
 # Makes ai_dns = "cloudflare_record" possible. On by default: links in terraform/ lead here, and without them no
 # provider is downloaded. Back again: ln -s kinds/cloudflare_record/*.tf . && terraform init
-terraform {
-  required_providers {
-    cloudflare = {
-      source  = "cloudflare/cloudflare"
-      version = "~> 5.0"
-    }
-  }
-}
-
 provider "cloudflare" {
   # A provider is configured also where nothing is made with it, and must not go looking for other credentials then.
   api_token = try(trimspace(file(pathexpand(var.ai_cloudflare_token_file))), "not-used-here-0000000000000000000000000000")
@@ -16,16 +7,23 @@ provider "cloudflare" {
 
 locals {
   named = { for name, host in local.hosts : name => host if host.ai_dns == "cloudflare_record" }
+  zones = { for name, host in local.named : name => trimsuffix(lower(host.ai_cloudflare_zone), ".") }
+}
+
+# Outside of the module: what an import block's id is made of must not depend on what it imports.
+data "cloudflare_zone" "named" {
+  for_each = toset(values(local.zones))
+  filter   = { name = each.key }
 }
 
 module "cloudflare_record" {
   source   = "./modules/cloudflare_record"
   for_each = local.named
 
-  name   = each.key
-  domain = trimsuffix(lower(each.value.ai_domain), ".")
-  zone   = trimsuffix(lower(each.value.ai_cloudflare_zone), ".")
-  ttl_s  = each.value.ai_dns_ttl_s
+  name    = each.key
+  domain  = trimsuffix(lower(each.value.ai_domain), ".")
+  zone_id = data.cloudflare_zone.named[local.zones[each.key]].zone_id
+  ttl_s   = each.value.ai_dns_ttl_s
 
   records = merge(
     { main = {
@@ -42,11 +40,11 @@ module "cloudflare_record" {
 import {
   for_each = { for name, host in local.named : name => host.ai_cloudflare_record_id if host.ai_cloudflare_record_id != null }
   to       = module.cloudflare_record[each.key].cloudflare_dns_record.this["main"]
-  id       = "${module.cloudflare_record[each.key].zone_id}/${each.value}"
+  id       = "${data.cloudflare_zone.named[local.zones[each.key]].zone_id}/${each.value}"
 }
 
 import {
   for_each = { for name, host in local.named : name => host.ai_cloudflare_ipv6_record_id if host.ai_cloudflare_ipv6_record_id != null }
   to       = module.cloudflare_record[each.key].cloudflare_dns_record.this["ipv6"]
-  id       = "${module.cloudflare_record[each.key].zone_id}/${each.value}"
+  id       = "${data.cloudflare_zone.named[local.zones[each.key]].zone_id}/${each.value}"
 }

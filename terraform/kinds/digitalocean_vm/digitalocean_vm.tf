@@ -1,13 +1,4 @@
 # Makes ai_machine = "digitalocean_vm" possible. Off by default; on: ln -s kinds/digitalocean_vm/*.tf . && terraform init
-terraform {
-  required_providers {
-    digitalocean = {
-      source  = "digitalocean/digitalocean"
-      version = "~> 2.60"
-    }
-  }
-}
-
 provider "digitalocean" {
   token = try(trimspace(file(pathexpand(var.ai_digitalocean_token_file))), null)
 }

@@ -1,14 +1,5 @@
 # Makes ai_machine = "proxmox_vm" possible. On by default: links in terraform/ lead here, and without them no provider
 # is downloaded. Back again: ln -s kinds/proxmox_vm/*.tf . && terraform init
-terraform {
-  required_providers {
-    proxmox = {
-      source  = "bpg/proxmox"
-      version = "0.106.0"
-    }
-  }
-}
-
 provider "proxmox" {
   # A provider is configured also where nothing is made with it, and this one then asks for an endpoint and a token.
   endpoint  = coalesce(var.ai_proxmox_endpoint, "https://not-used.invalid/")

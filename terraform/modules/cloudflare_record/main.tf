@@ -15,12 +15,8 @@ locals {
   comment = "ai-services: ${var.name}"
 }
 
-data "cloudflare_zone" "this" {
-  filter = { name = var.zone }
-}
-
 data "cloudflare_dns_records" "found" {
-  zone_id = data.cloudflare_zone.this.zone_id
+  zone_id = var.zone_id
   name    = { exact = var.domain }
 
   lifecycle {
@@ -38,7 +34,7 @@ data "cloudflare_dns_records" "found" {
 resource "cloudflare_dns_record" "this" {
   for_each = var.records
 
-  zone_id = data.cloudflare_zone.this.zone_id
+  zone_id = var.zone_id
   name    = var.domain
   type    = each.value.type
   content = each.value.address

@@ -10,8 +10,8 @@ variable "domain" {
   nullable    = false
 }
 
-variable "zone" {
-  description = "Name of the zone that it is in."
+variable "zone_id" {
+  description = "Id of the zone that it is in."
   type        = string
   nullable    = false
 }
