@@ -1,7 +1,7 @@
 # Made by `python -m ai_services.host.documents` from src/ai_services/host/machine_settings.py and settings.py; change that instead.
 
 variable "ai_hosts" {
-  description = "Hosts by a short name; each may have its own value for any variable below, and has the single variable's otherwise. One host \"ai\" by default."
+  description = "Hosts by a short name. Each may have a value of its own for whatever is listed here, and has the single variable's otherwise. By default one host, called \"ai\"."
   type = map(object({
     ai_machine                        = optional(string)
     ai_dns                            = optional(string)
@@ -104,7 +104,7 @@ variable "ai_hosts" {
   # names
   validation {
     condition     = alltrue([for name in keys(var.ai_hosts) : can(regex("^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?$", name))])
-    error_message = "ai_hosts: a host's name has up to 32 small letters, digits and hyphens, and begins with a letter."
+    error_message = "ai_hosts: a host's name is up to 32 small letters, digits and hyphens; first a letter."
   }
 
   # ai_machine
@@ -723,13 +723,24 @@ locals {
     ai_keep_data                      = var.ai_keep_data
   }
 
-  given = { for name, host in var.ai_hosts : name => merge(local.common, { for key, value in host : key => value if value != null }) }
+  given = {
+    for name, host in var.ai_hosts :
+    name => merge(local.common, { for key, value in host : key => value if value != null })
+  }
 
   # Files by their whole path: what is called later has another working directory.
-  hosts = { for name, host in local.given : name => merge(host, { for key, value in host : key => abspath(pathexpand(value)) if endswith(key, "_file") && value != null }) }
+  hosts = {
+    for name, host in local.given :
+    name => merge(host, {
+      for key, value in host : key => abspath(pathexpand(value)) if endswith(key, "_file") && value != null
+    })
+  }
 
   # What `ai deploy` is told of a host.
-  settings = { for name, host in local.hosts : name => { for key, value in host : key => value if contains(local.setting_names, key) && value != null } }
+  settings = {
+    for name, host in local.hosts :
+    name => { for key, value in host : key => value if contains(local.setting_names, key) && value != null }
+  }
 
   setting_names = [
     "ai_domain",

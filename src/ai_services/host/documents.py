@@ -4,7 +4,10 @@ bootstrap/ai/ai.example.yml   every variable with its default, commented out
 bootstrap/ai/ai.schema.json   JSON schema of ai.yml, for editors
 docs/settings.md              every variable in words
 docs/gpus.md                  every card of the table, and what it can run
-terraform/{variables,settings,hosts}.tf   Terraform's variables, with their validations
+terraform/{variables,settings,hosts}.tf, terraform/tests/validations.tftest.hcl
+                              Terraform's variables with their validations, and a test of each
+docs/terraform-reference.md, terraform/modules/*/README.md
+                              inputs and outputs
 ansible/roles/*/README.md     each role's, from its meta/argument_specs.yml
 """
 
@@ -20,7 +23,7 @@ from typing import Any, Final
 
 import yaml
 
-from ai_services.host import gpu_document, terraform_files, terraform_tests
+from ai_services.host import gpu_document, terraform_files, terraform_pages, terraform_tests
 from ai_services.host.settings_table import Variable, renamed, variables
 
 _MADE: Final = "Made by `python -m ai_services.host.documents`; change src/ai_services/host/settings.py instead."
@@ -38,6 +41,7 @@ def documents(top: Path) -> dict[Path, str]:
         top / "terraform" / "hosts.tf": terraform_files.hosts_file(),
         top / "terraform" / "tests" / "validations.tftest.hcl": terraform_tests.page(),
     }
+    made |= terraform_pages.pages(top)
     for specs in sorted((top / "ansible" / "roles").glob("*/meta/argument_specs.yml")):
         made[specs.parents[1] / "README.md"] = role_page(specs.parents[1].name, yaml.safe_load(specs.read_text()))
     return made

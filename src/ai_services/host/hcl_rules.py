@@ -56,7 +56,7 @@ def _matches(pattern: str, name: str) -> str:
 
 
 @singledispatch
-def _rule(kind: Kind, name: str) -> str | None:
+def _rule(kind: Kind, _name: str) -> str | None:
     raise TypeError(f"{type(kind).__name__} has no rule in Terraform's language yet")
 
 
@@ -71,7 +71,7 @@ def _(kind: Whole, name: str) -> str:
 
 
 @_rule.register
-def _(kind: Flag, name: str) -> None:
+def _(_kind: Flag, _name: str) -> None:
     return None
 
 
@@ -82,7 +82,7 @@ def _(kind: Text, name: str) -> str:
 
 
 @_rule.register
-def _(kind: Domain, name: str) -> str:
+def _(_kind: Domain, name: str) -> str:
     label = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
     long_enough, names = _matches(".{4,254}", name), _matches(rf"{label}(?:\.{label})+\.?", name)
     return f'{names} && {long_enough} && !can(cidrhost("${{{name}}}/32", 0))'
@@ -112,7 +112,7 @@ def _(kind: Address, name: str) -> str:
 
 
 @_rule.register
-def _(kind: Network, name: str) -> str:
+def _(_kind: Network, name: str) -> str:
     bits = f'(strcontains({name}, ":") ? 128 : 32)'
     address = f'"${{split("/", {name})[0]}}/${{{bits}}}"'
     return (

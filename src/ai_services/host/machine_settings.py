@@ -74,7 +74,8 @@ class Address(Kind):
 
 KeyLine = Text(
     "a host's public key or its fingerprint",
-    r"(?:(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{40,900}={0,2}(?: [^\n]*)?|SHA256:[A-Za-z0-9+/]{43}=?)",
+    r"(?:(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{40,900}={0,2}(?: [^\n]*)?"
+    r"|SHA256:[A-Za-z0-9+/]{43}=?)",
     "ssh-ed25519 AAAA… (/etc/ssh/ssh_host_ed25519_key.pub)",
     optional=True,
 )

@@ -6,7 +6,7 @@ Each validation has a name of its own in a comment above it, by which its test f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -17,9 +17,33 @@ from ai_services.host.settings import HostSettings
 from ai_services.host.settings_table import Variable, table
 from ai_services.host.terraform_rules import RULES, Rule
 
-_MADE: Final = (
+MADE: Final = (
     "# Made by `python -m ai_services.host.documents` from src/ai_services/host/{source}; change that instead."
 )
+
+_OF_HOSTS: Final = (
+    "Hosts by a short name. Each may have a value of its own for whatever is listed here, and has the single "
+    'variable\'s otherwise. By default one host, called "ai".'
+)
+_LOCALS: Final = """\
+  given = {
+    for name, host in var.ai_hosts :
+    name => merge(local.common, { for key, value in host : key => value if value != null })
+  }
+
+  # Files by their whole path: what is called later has another working directory.
+  hosts = {
+    for name, host in local.given :
+    name => merge(host, {
+      for key, value in host : key => abspath(pathexpand(value)) if endswith(key, "_file") && value != null
+    })
+  }
+
+  # What `ai deploy` is told of a host.
+  settings = {
+    for name, host in local.hosts :
+    name => { for key, value in host : key => value if contains(local.setting_names, key) && value != null }
+  }"""
 
 
 @dataclass(frozen=True)
@@ -69,10 +93,9 @@ def settings_file() -> str:
 
 def hosts_file() -> str:
     """Return terraform/hosts.tf: ai_hosts, and what each host has after all."""
-    parts = [_MADE.format(source="machine_settings.py and settings.py"), "", 'variable "ai_hosts" {']
+    parts = [MADE.format(source="machine_settings.py and settings.py"), "", 'variable "ai_hosts" {']
     parts += [
-        '  description = "Hosts by a short name; each may have its own value for any variable below, and has the single '
-        'variable\'s otherwise. One host \\"ai\\" by default."',
+        f"  description = {literal(_OF_HOSTS)}",
         "  type = map(object({",
         *(f"    {name} = optional({type_of(row.kind)})" for name, row in per_host().items()),
         "  }))",
@@ -87,13 +110,7 @@ def hosts_file() -> str:
         *(f"    {name} = var.{name}" for name in per_host()),
         "  }",
         "",
-        "  given = { for name, host in var.ai_hosts : name => merge(local.common, { for key, value in host : key => value if value != null }) }",
-        "",
-        "  # Files by their whole path: what is called later has another working directory.",
-        '  hosts = { for name, host in local.given : name => merge(host, { for key, value in host : key => abspath(pathexpand(value)) if endswith(key, "_file") && value != null }) }',
-        "",
-        "  # What `ai deploy` is told of a host.",
-        "  settings = { for name, host in local.hosts : name => { for key, value in host : key => value if contains(local.setting_names, key) && value != null } }",
+        *_LOCALS.splitlines(),
         "",
         "  setting_names = [",
         *(f"    {literal(name)}," for name in table(HostSettings) if name not in FOR_ALL),
@@ -104,7 +121,7 @@ def hosts_file() -> str:
 
 
 def _file(source: str, rows: dict[str, Variable]) -> str:
-    parts = [_MADE.format(source=source)]
+    parts = [MADE.format(source=source)]
     for group, entries in groupby(rows.values(), key=lambda row: row.about.group):
         parts += ["", f"# --- {group}"]
         for row in entries:
@@ -148,8 +165,7 @@ def _of_variable(row: Variable) -> list[Validation]:
 
 
 def _together(rule: Rule) -> Validation:
-    own = _own(rule.variable)
-    holds = re.sub(r"\{(ai_\w+)\}", lambda hit: own(hit[1]), rule.holds)
+    holds = re.sub(r"\{(ai_\w+)\}", lambda hit: _own(hit[1]), rule.holds)
     if rule.of_all:
         holds = re.sub(r"\bhosts\b", "values(var.ai_hosts)", holds)
         return Validation(rule.variable, rule.name, holds, literal(f"{rule.variable}: {rule.why}. {rule.right}"))
@@ -158,11 +174,9 @@ def _together(rule: Rule) -> Validation:
     return Validation(rule.variable, rule.name, f"alltrue([for host in values(var.ai_hosts) : {holds}])", message)
 
 
-def _own(variable: str) -> Callable[[str], str]:
-    def value(name: str) -> str:
-        return f"var.{name}" if name in FOR_ALL else f"(host.{name} == null ? var.{name} : host.{name})"
-
-    return value
+def _own(name: str) -> str:
+    """Return the expression for what the host at hand has."""
+    return f"var.{name}" if name in FOR_ALL else f"(host.{name} == null ? var.{name} : host.{name})"
 
 
 def _of_hosts() -> list[Validation]:
@@ -171,7 +185,7 @@ def _of_hosts() -> list[Validation]:
         Validation("ai_hosts", "some", "length(var.ai_hosts) > 0",
                    literal("ai_hosts: is empty. Name at least one host, or leave it out for one called ai.")),
         Validation("ai_hosts", "names", f'alltrue([for name in keys(var.ai_hosts) : can(regex("^{name}$", name))])',
-                   literal("ai_hosts: a host's name has up to 32 small letters, digits and hyphens, and begins with a letter.")),
+                   literal("ai_hosts: a host's name is up to 32 small letters, digits and hyphens; first a letter.")),
     ]  # fmt: skip
     for row in per_host().values():
         right = condition(row.kind, f"host.{row.name}")
@@ -188,7 +202,7 @@ def _of_hosts() -> list[Validation]:
 
 
 def formatted(text: str) -> str:
-    """Return the text as `terraform fmt` would, as far as these files need it: `=` of neighbouring lines in a column."""
+    """Return the text as `terraform fmt` would, as far as these files need it: neighbouring `=` stand in one column."""
     lines = text.splitlines()
     done: list[str] = []
     run: list[tuple[str, str, str]] = []

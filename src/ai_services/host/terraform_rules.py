@@ -35,7 +35,8 @@ RULES: Final = (
     ),
     Rule(
         "ai_domain", "unique",
-        "length(compact([for host in hosts : {ai_domain}])) == length(distinct(compact([for host in hosts : {ai_domain}])))",
+        "length(compact([for host in hosts : {ai_domain}])) == "
+        "length(distinct(compact([for host in hosts : {ai_domain}])))",
         "two hosts have the same name", "Give each host in ai_hosts an ai_domain of its own.", of_all=True,
     ),
     Rule(
@@ -89,7 +90,8 @@ RULES: Final = (
     ),
     Rule(
         "ai_address", "unique",
-        "length(compact([for host in hosts : {ai_address}])) == length(distinct(compact([for host in hosts : {ai_address}])))",
+        "length(compact([for host in hosts : {ai_address}])) == "
+        "length(distinct(compact([for host in hosts : {ai_address}])))",
         "two hosts have the same address", "Give each host in ai_hosts an ai_address of its own.", of_all=True,
     ),
     Rule(
