@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from ai_services.host.playbook import Run, log_path
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import public
 from ai_services.host.target import Target, remote_hint
-from ai_services.host.values import collect
 from ai_services.local.home import Home
+from ai_services.verbs.host import HostWish
 from ai_services.verbs.output import print_json
 
 SITE, PREFLIGHT = "site.yml", "preflight.yml"
@@ -28,20 +27,12 @@ KEY_FILE = "/opt/ai/secrets/api.key"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command line asked for. `options` are settings by name, None where not given."""
+class Wish(HostWish):
+    """What the command line of `deploy` asked for: `check` plans only, `diff` shows lines, `wait_s` for a slow boot."""
 
-    host: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    pairs: Sequence[str] = ()
-    config: str | None = None
-    user: str | None = None
-    key: str | None = None
-    host_key: str | None = None
     check: bool = False
     diff: bool = False
     wait_s: float = 0
-    verbose: bool = False
 
 
 def run(wish: Wish, *, as_json: bool = False) -> int:
@@ -52,8 +43,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     """
     begun = time.monotonic()
     home, screen = Home.current(), Screen(json=as_json)
-    target = Target.parse(wish.host, user=wish.user, key=wish.key, home=home.root)
-    settings = collect(config=wish.config, pairs=wish.pairs, options=wish.options).settings("deploy")
+    target = wish.target(home)
+    settings = wish.given().settings("deploy")
     home.create_root()
     target = connect.reach(target, screen, host_key=wish.host_key, wait_s=wish.wait_s)
     log = log_path(home.logs, "deploy", target)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from ai_services.console import Screen
 from ai_services.exits import OK
@@ -16,27 +14,19 @@ from ai_services.host.remains import Remains
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import public
 from ai_services.host.target import Target
-from ai_services.host.values import collect
 from ai_services.local.home import Home
 from ai_services.verbs import ask
 from ai_services.verbs.deploy import failed, interrupted
+from ai_services.verbs.host import HostWish
 from ai_services.verbs.output import print_json
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command line asked for; `data` takes models and API keys too."""
+class Wish(HostWish):
+    """What the command line of `destroy` asked for; `data` takes models and API keys too."""
 
-    host: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    pairs: Sequence[str] = ()
-    config: str | None = None
-    user: str | None = None
-    key: str | None = None
-    host_key: str | None = None
     data: bool = False
     yes: bool = False
-    verbose: bool = False
 
 
 def run(wish: Wish, *, as_json: bool = False) -> int:
@@ -47,8 +37,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     """
     begun = time.monotonic()
     home, screen = Home.current(), Screen(json=as_json)
-    target = Target.parse(wish.host, user=wish.user, key=wish.key, home=home.root)
-    given = collect(config=wish.config, pairs=wish.pairs, options=wish.options)
+    target = wish.target(home)
+    given = wish.given()
     if wish.data:
         given.put("ai_keep_data", value=False, place="from --data")
     settings = given.settings("destroy")
