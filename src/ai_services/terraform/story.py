@@ -64,7 +64,7 @@ class Story:
         # A deploy says by itself that it goes on.
         elif (
             doing
-            and not any(self._thing_at(address).is_deployment for address in self._running)
+            and not any(self._tells_itself(address) for address in self._running)
             and self._now() - self._last_line >= HEARTBEAT_S
         ):
             self._say(f"  … {doing}")
@@ -88,7 +88,8 @@ class Story:
     def _on_apply_start(self, hook: dict[str, Any]) -> None:
         thing = self._thing(hook)
         if self._is_news(thing, hook):
-            what = f"{_DOING.get(str(hook.get('action')), 'at')} {self._name(thing)}"
+            doing = "clearing" if thing.is_note else _DOING.get(str(hook.get("action")), "at")
+            what = f"{doing} {self._name(thing)}"
             self._running[thing.address] = (what, self._now())
 
     def _on_apply_complete(self, hook: dict[str, Any]) -> None:

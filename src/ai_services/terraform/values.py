@@ -37,7 +37,7 @@ class Values:
         return hosts
 
     def of(self, name: str, default: Any = None) -> set[Any]:
-        """Return the values that the hosts have of `name`; `default`, or else the setting's own, where none was given."""
+        """Return the values that the hosts have of `name`; `default`, or the setting's own, where none was given."""
         common = self.plain.get(name, all_variables()[name].default if default is None else default)
         return {host.get(name, common) for host in self.hosts.values()}
 
