@@ -56,6 +56,7 @@ variable "ai_hosts" {
     ai_gateway_image                  = optional(string)
     ai_whisper_api_image              = optional(string)
     ai_ollama_image                   = optional(string)
+    ai_refresh_images                 = optional(bool)
     ai_accelerator                    = optional(string)
     ai_driver_branch                  = optional(string)
     ai_driver_source                  = optional(string)
@@ -686,6 +687,7 @@ locals {
     ai_gateway_image                  = var.ai_gateway_image
     ai_whisper_api_image              = var.ai_whisper_api_image
     ai_ollama_image                   = var.ai_ollama_image
+    ai_refresh_images                 = var.ai_refresh_images
     ai_accelerator                    = var.ai_accelerator
     ai_driver_branch                  = var.ai_driver_branch
     ai_driver_source                  = var.ai_driver_source
@@ -761,6 +763,7 @@ locals {
     "ai_gateway_image",
     "ai_whisper_api_image",
     "ai_ollama_image",
+    "ai_refresh_images",
     "ai_accelerator",
     "ai_driver_branch",
     "ai_driver_source",

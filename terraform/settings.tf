@@ -304,6 +304,13 @@ variable "ai_ollama_image" {
   }
 }
 
+variable "ai_refresh_images" {
+  description = "Ask the registries anew what each tag means; else a tag keeps the image it had when it was first taken."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 # --- GPU and machine
 
 variable "ai_accelerator" {

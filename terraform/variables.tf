@@ -270,7 +270,7 @@ variable "ai_host_key" {
   # needed
   validation {
     condition     = alltrue([for host in values(var.ai_hosts) : (host.ai_machine == null ? var.ai_machine : host.ai_machine) != "existing_host" || (host.ai_host_key == null ? var.ai_host_key : host.ai_host_key) != null])
-    error_message = "ai_host_key (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_machine == null ? var.ai_machine : host.ai_machine) != "existing_host" || (host.ai_host_key == null ? var.ai_host_key : host.ai_host_key) != null)])}): no host key is taken on trust. Give what the host itself prints: cat /etc/ssh/ssh_host_ed25519_key.pub"
+    error_message = "ai_host_key (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_machine == null ? var.ai_machine : host.ai_machine) != "existing_host" || (host.ai_host_key == null ? var.ai_host_key : host.ai_host_key) != null)])}): no host key is taken on trust. Give what `cat /etc/ssh/ssh_host_ed25519_key.pub` prints on the host itself."
   }
 
   # unused

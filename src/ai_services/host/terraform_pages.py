@@ -40,7 +40,7 @@ def reference(root: list[Entry]) -> str:
         _NOTE,
         "",
         "How they are used: [Terraform](terraform.md). Every [setting of a host](settings.md) is an input of the same "
-        "name besides these. They are given as `TF_VAR_NAME`, in `terraform.tfvars`, or to `./ai provision` as any setting.",
+        "name besides these. Give them as `TF_VAR_NAME`, in `terraform.tfvars`, or to `./ai provision`.",
         "",
         "## Inputs",
     ]
@@ -60,9 +60,9 @@ def reference(root: list[Entry]) -> str:
         "",
         "### Several hosts",
         "",
-        f"`ai_hosts` is a map: a short name for each host, and for any of {len(per_host())} inputs and settings a value "
-        "of its own. What a host does not say is taken from the single input of that name; without it there is one "
-        f"host, called `ai`. Given once for all hosts only: {', '.join(f'`{name}`' for name in sorted(FOR_ALL))}.",
+        f"`ai_hosts` is a map: a short name for each host, and for any of {len(per_host())} inputs and settings "
+        "a value of its own. What a host does not say comes from the single input of that name; without it there is "
+        f"one host, called `ai`. Given once for all hosts only: {', '.join(f'`{name}`' for name in sorted(FOR_ALL))}.",
         "",
         "```hcl",
         'ai_cloudflare_zone = "example.com"',

@@ -97,7 +97,7 @@ RULES: Final = (
     Rule(
         "ai_host_key", "needed", '{ai_machine} != "existing_host" || {ai_host_key} != null',
         "no host key is taken on trust",
-        "Give what the host itself prints: cat /etc/ssh/ssh_host_ed25519_key.pub",
+        "Give what `cat /etc/ssh/ssh_host_ed25519_key.pub` prints on the host itself.",
     ),
     Rule(
         "ai_host_key", "unused", '{ai_machine} == "existing_host" || {ai_host_key} == null',
