@@ -74,7 +74,7 @@ class DnsRecord(Resource):
                 SETTINGS,
                 Attribute("id", String(), computed=True),
                 *(Attribute(name, kind, computed=True) for name, kind in _READ_ONLY.items()),
-            ]
+            ],
         )
 
     @override
