@@ -15,7 +15,8 @@ import pytest
 from ai_stack.releases import plan
 from support.stack import wait_until
 
-from host.lab import engine, hosts
+from ai_services import __version__
+from host.lab import engine, hosts, stores
 from host.lab.deployment import Outcome
 from host.stack_render import render
 from host.story import Deployed
@@ -85,6 +86,37 @@ def test_a_release_that_does_not_work_leaves_the_one_before_serving(deployed_hos
     wait_until(lambda: serves(deployed_host), "the release before serves", 60)
     told = [(line["step"], line["state"]) for line in journal(deployed_host)][-4:]
     assert told == [("activate", "begun"), ("activate", "failed"), ("restore", "begun"), ("restore", "done")]
+
+
+@pytest.mark.promise("B.3")
+def test_a_tag_that_means_another_image_by_now_is_taken_when_that_is_asked_for(
+    deployed_host: Deployed, tmp_path: Path
+) -> None:
+    lab, tag = deployed_host.lab, f"ghcr.io/lab/moving:{deployed_host.lab.name}"
+    gateway = f"ghcr.io/lab/gateway:{__version__}"
+
+    def behind() -> str:
+        said = engine.run_in(
+            deployed_host.container, ["/opt/ai/bin/doctor", "--json", "--only", "images-behind"], check=False
+        )
+        return str(json.loads(said)["checks"][0]["state"])
+
+    def pinned() -> str:
+        record = json.loads(engine.run_in(deployed_host.container, ["cat", "/opt/ai/current/release.json"]))
+        return str(record["images"]["gateway"]).partition("@")[2]
+
+    first = stores.push_variant(lab, gateway, tag, "first")
+    outcome = run(deployed_host, play(deployed_host, tmp_path, DEPLOY, ai_gateway_image=tag))
+    assert (outcome.status, pinned(), behind()) == (0, first, "ok"), outcome.text
+    second = stores.push_variant(lab, gateway, tag, "second")
+    assert second != first
+    assert behind() == "warning"
+    refreshed = play(deployed_host, tmp_path, DEPLOY, ai_gateway_image=tag, ai_refresh_images=True)
+    outcome = run(deployed_host, refreshed)
+    assert (outcome.status, pinned(), behind()) == (0, second, "ok"), outcome.text
+    outcome = run(deployed_host, refreshed)
+    assert "changed=0" in outcome.text, "asked again, and nothing is newer"
+    assert run(deployed_host, play(deployed_host, tmp_path, DEPLOY)).status == 0
 
 
 @pytest.mark.promise("B.3")

@@ -8,19 +8,23 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.stack import wait_until
+from typer.main import get_command
 
 from ai_services import __version__, exits
+from ai_services.cli import app
 from ai_services.exits import OperatorError
 from ai_services.local import lifecycle, lock, ports
 from ai_services.local.home import Home, write_atomically
 from ai_services.local.lifecycle import Wish
 from ai_services.local.state import Llm, Speech, Stack
-from ai_services.verbs import logs
+from ai_services.verbs import deploy, destroy, logs
+from ai_services.verbs.host import HostWish
 
 VERBS = ("up", "down", "status", "logs", "restart", "test", "version")
 
@@ -35,6 +39,23 @@ def ai(home: Home | Path, *arguments: str, **extra: str) -> subprocess.Completed
         timeout=60,
         check=False,
     )
+
+
+def test_a_host_is_named_in_the_same_words_whatever_is_done_to_it() -> None:
+    """The option of every member that deploy and destroy have in common: spelled and explained alike."""
+    said = {
+        verb: {
+            parameter.name: (parameter.opts, parameter.required, getattr(parameter, "help", ""))
+            for parameter in command.params
+        }
+        for verb, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+        if verb in ("deploy", "destroy")
+    }
+    options = [{member.name for member in fields(wish)} for wish in (deploy.Wish, destroy.Wish)]
+    shared = set.intersection(*options)
+    assert shared == {member.name for member in fields(HostWish)}
+    shared.remove("options")
+    assert {name: said["deploy"][name] for name in shared} == {name: said["destroy"][name] for name in shared}
 
 
 class TestHelp:

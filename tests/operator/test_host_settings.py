@@ -40,6 +40,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "ai_gateway_image": ("gateway", "full name with a tag"),
     "ai_whisper_api_image": ("ghcr.io/owner/Whisper:1", "full name with a tag"),
     "ai_ollama_image": ("ollama:latest", "full name with a tag"),
+    "ai_refresh_images": ("newest", "true or false"),
     "ai_accelerator": ("amd", "auto, nvidia or cpu"),
     "ai_driver_branch": ("newest", "580"),
     "ai_driver_source": ("runfile", "auto, nvidia, distribution or none"),

@@ -54,6 +54,7 @@ def main() -> None:
     engine = Engine(timeout_s=600)
     try:
         api = str(engine.get("/version")["ApiVersion"])
+        here = resolve(engine, ask["images"], known).pinned
         found = resolve(engine, ask["images"], {} if ask["refresh"] else known)
         pins, missing = found.pinned, found.missing
         if ask["state"] == "pulled" and missing and not module.check_mode:
@@ -66,8 +67,9 @@ def main() -> None:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         # Before the first run there is no Docker to ask: everything is still to come.
-        pins, missing, api = {}, dict(ask["images"]), ""
-    pulled = {service: pin for service, pin in pins.items() if service in found.missing} if api else {}
+        pins, missing, api, here = {}, dict(ask["images"]), "", {}
+    # What was asked for anew and is what it was has changed nothing.
+    pulled = {service: pin for service, pin in pins.items() if here.get(service) != pin} if api else {}
     module.exit_json(
         changed=bool(pulled),
         pins=pins,

@@ -161,6 +161,10 @@ class HostSettings(BaseModel):
     ai_ollama_image: Annotated[str, ThirdParty] = setting(
         "docker.io/ollama/ollama:0.24.0", "Image of Ollama.", _IMAGES, "ai_stack"
     )
+    ai_refresh_images: Annotated[bool, Flag()] = setting(
+        False, "Ask the registries anew what each tag means; else a tag keeps the image it had when it was first taken.",
+        _IMAGES, "ai_stack",
+    )  # fmt: skip
 
     ai_accelerator: Annotated[Literal["auto", "nvidia", "cpu"], Choice("auto", "nvidia", "cpu")] = setting(
         "auto", "Run on the NVIDIA GPU, on the CPU, or on a GPU if a supported one is there.", _GPU, "nvidia_driver"

@@ -54,6 +54,15 @@ def push_failing_image(lab: Lab, name: str) -> str:
     return push_image(lab, made.stdout.strip(), name)
 
 
+def push_variant(lab: Lab, of: str, name: str, mark: str) -> str:
+    """Push, as `name`, an image that does what `of` (one that the registry has) does; `mark` gives it its digest."""
+    here = f"127.0.0.1:{internet.push_port(lab)}/{of.removeprefix(f'{GHCR}/')}"
+    engine.call("pull", "--quiet", here)
+    made = engine.call("build", "--quiet", "-", stdin=f"FROM {here}\nLABEL lab.variant={mark}\n")
+    engine.call("rmi", here)
+    return push_image(lab, made.stdout.strip(), name)
+
+
 def ensure_model(lab: Lab) -> None:
     """Have MODEL in the library, put there as its makers would: created by a real Ollama, blob by blob.
 

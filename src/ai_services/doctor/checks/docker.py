@@ -137,13 +137,16 @@ def images_behind(seen: Seen) -> Verdict:
     """Has the registry newer images under the tags of the release?
 
     Asked from the host, in a few seconds, with its own login if it has one; skipped when it cannot be asked.
-    A newer image is a warning: `./ai deploy HOST` takes it.
+    A newer image is a warning. A tag keeps the image it had when it was first taken, until somebody asks for more:
+    `./ai deploy HOST --set ai_refresh_images=true`.
     """
     found = seen["registry"]
     behind = sorted(name for name, row in found["images"].items() if row["newest"] and row["newest"] not in row["ours"])
     unknown = {name: row["why"] for name, row in found["images"].items() if not row["newest"]}
     if behind:
-        return warning(f"newer in the registry: {', '.join(behind)}", "`./ai deploy HOST` takes them")
+        return warning(
+            f"newer in the registry: {', '.join(behind)}", "`./ai deploy HOST --set ai_refresh_images=true` takes them"
+        )
     if unknown and len(unknown) == len(found["images"]):
         return skipped(f"the registry cannot be asked: {next(iter(unknown.values()))}")
     said = f"{len(found['images']) - len(unknown)} are the newest of their tag"
