@@ -26,6 +26,16 @@ locals {
   image_name = "ai-${var.name}-${basename(var.image.url)}"
 }
 
+# Asked first, while planning: a wrong token or address is said at once and not after a minute of attempts.
+data "proxmox_version" "node" {
+  lifecycle {
+    postcondition {
+      condition     = try(tonumber(self.release) >= 8.4, true)
+      error_message = "Proxmox VE ${self.release} is too old: images are imported as files from 8.4 on. Update the node."
+    }
+  }
+}
+
 module "host_key" {
   source = "../host_key"
 
