@@ -53,6 +53,7 @@ class Deployed:
         return {
             "GHCR token": (self.lab.secrets / "ghcr_token").read_text().strip(),
             "Cloudflare token": (self.lab.secrets / "cloudflare_token").read_text().strip(),
+            "Hugging Face token": (self.lab.secrets / "huggingface_token").read_text().strip(),
             "API key": self.key,
         }
 

@@ -97,6 +97,7 @@ class Operator:
             "ai_github_owner": GITHUB_USER,
             "ai_ghcr_token_file": str(self.lab.secrets / "ghcr_token"),
             "ai_cloudflare_token_file": str(self.lab.secrets / "cloudflare_token"),
+            "ai_huggingface_token_file": str(self.lab.secrets / "huggingface_token"),
             "ai_acme_directory": f"https://{ACME}/dir",
             "ai_acme_email": f"operator@{DOMAIN}",
             "ai_dns_propagation_s": 2,

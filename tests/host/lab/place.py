@@ -128,7 +128,7 @@ class Lab:
 
     @property
     def secrets(self) -> Path:
-        """Token files: ghcr_token, cloudflare_token."""
+        """Token files: ghcr_token, cloudflare_token, huggingface_token."""
         return self.folder / "secrets"
 
 
