@@ -263,7 +263,7 @@ def test_destroying_asks_for_the_name_and_leaves_the_machine(site: Site, monkeyp
     assert site.state["resources"] == []
 
 
-@pytest.mark.host
+@pytest.mark.long
 def test_where_no_terraform_is_installed_the_library_does_the_same(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Brought from the package index once; made, interrupted, gone on with, and found unchanged."""
     monkeypatch.setenv("AI_TERRAFORM", program.EMBEDDED)

@@ -64,22 +64,37 @@ def test_a_change_names_what_becomes_what_and_hides_what_is_sensitive() -> None:
     assert said[1:] == ["  ~ gpu-1: virtual machine x", "      disk", "      memory: 4096 → 8192", "      token"]
 
 
-def test_taken_over_renamed_and_found_otherwise() -> None:
+def test_taken_over_and_renamed() -> None:
     record = 'module.cloudflare_record["a"].cloudflare_dns_record.this["main"]'
     values = {"name": "a.example.com", "content": "192.0.2.1"}
     said = lines(
         change(record, "no-op", before=values, after=values, sides={"importing": {"id": "z/r"}}),
         change(VM, "no-op", before={}, after={}, previous_address="module.vm.proxmox_virtual_environment_vm.old"),
         change('module.proxmox_vm["b"].proxmox_virtual_environment_vm.host', "no-op", before={}, after={}),
-        drift=(change(VM, "update", before={"name": "x", "started": True}, after={"name": "x", "started": False}),),
     )
     assert said == [
         "This is only called otherwise:",
         "  · gpu-1: virtual machine (was module.vm.proxmox_virtual_environment_vm.old)",
         "This is there already and is taken over:",
         "  + a: DNS record a.example.com → 192.0.2.1",
-        "Found otherwise than it was left, and put right where the plan says so:",
+    ]
+
+
+def test_what_somebody_else_changed_is_said_where_it_is_put_right() -> None:
+    there, wanted = {"name": "x", "started": False, "noise": 1}, {"name": "x", "started": True, "noise": 1}
+    record = 'module.cloudflare_record["a"].cloudflare_dns_record.this["main"]'
+    said = lines(
+        change(VM, "update", before=there, after=wanted),
+        change(record, "create", after={"name": "a.example.com"}),
+        drift=(
+            change(VM, "update", before=wanted | {"noise": 0}, after=there),
+            change(record, "delete", before={"name": "a.example.com"}),
+        ),
+    )
+    assert said[-3:] == [
+        "Found otherwise than it was left:",
         "  • gpu-1: virtual machine x: started: true → false",
+        "  • a: DNS record a.example.com: it is gone",
     ]
 
 

@@ -81,7 +81,7 @@ class Plan:
                     yield f"  {_MARKS[action]} {step}"
                     yield from (f"      {change}" for change in step.changes)
         if self.drifted:
-            yield "Found otherwise than it was left, and put right where the plan says so:"
+            yield "Found otherwise than it was left:"
             yield from (f"  • {line}" for line in self.drifted)
 
 
@@ -99,8 +99,19 @@ def read(shown: dict[str, Any]) -> Plan:
         for thing, change in ((_thing(change), change["change"]) for change in changes)
         if thing.is_guard and "delete" in change["actions"] and _is_protected(change.get("before"))
     }
-    drifted = [f"{_named(change)}: {', '.join(_changed(change))}" for change in shown.get("resource_drift", [])]
-    return Plan(steps, [line for line in drifted if not line.endswith(": ")], guards)
+    known = {step.thing.address: step for step in steps}
+    drifted = [line for drift in shown.get("resource_drift", []) if (line := _drifted(drift, known))]
+    return Plan(steps, drifted, guards)
+
+
+def _drifted(drift: dict[str, Any], steps: dict[str, Step]) -> str:
+    """Say what somebody else changed; only what this plan is about, for providers report much that is none."""
+    if drift["change"]["actions"] == ["delete"]:
+        return f"{_named(drift)}: it is gone"
+    step = steps.get(drift["address"])
+    planned = {line.partition(":")[0] for line in step.changes} if step else set()
+    found = [line for line in _changed(drift) if line.partition(":")[0] in planned]
+    return f"{_named(drift)}: {', '.join(found)}" if found else ""
 
 
 def _is_protected(guard: dict[str, Any] | None) -> bool:
@@ -126,6 +137,8 @@ def _step(change: dict[str, Any]) -> Step | None:
     if thing.is_deployment:
         return _deployment(thing, change, actions, reason)
     if actions in (["delete", "create"], ["create", "delete"]):
+        if thing.type == "terraform_data":
+            return Step("change", thing, (reason or "once more",))
         if not reason and (because := _paths(change["change"].get("replace_paths", []))):
             notes.append(f"{because} cannot be changed in place")
         return Step("replace", thing, (*notes, *([_LOST] if thing.is_machine else [])))

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ai_services.console import Screen
+from ai_services.exits import BLOCKED, OperatorError
+from ai_services.local.home import write_json
 from ai_services.private import write_private
 from ai_services.terraform import errors, plan
 from ai_services.terraform.plan import Plan
@@ -19,7 +21,8 @@ from ai_services.terraform.things import Thing
 from ai_services.terraform.values import HOSTS, Values
 from ai_services.terraform.workspace import Workspace
 
-_PLANNED_CHANGES = 2
+_PLANNED_CHANGES: Final = 2
+_LIFTING: Final = "Lifting the protection of data"
 
 
 @dataclass
@@ -59,35 +62,47 @@ class Session:
             OperatorError: a value is wrong, the state is in use, a provider says no.
         """
         options = {"destroy": FLAG} if destroy else {}
-        self._run(
-            "Comparing what is there with what is wanted", "plan", good=(0, _PLANNED_CHANGES), out=str(self._plan_file),
-            var_file=self._files, detailed_exitcode=FLAG, json=FLAG, input=False, **options,
-        )  # fmt: skip
-        # It holds every value in the clear, so it is read and not kept.
-        found = plan.read(json.loads(self._terraform(None).read("show", str(self._plan_file), json=FLAG) or "{}"))
+        found = self._plan("Comparing what is there with what is wanted", "plan", var_file=self._files, **options)
         self._things = {step.thing.address: step.thing for step in found.steps}
         return found
 
-    def apply(self) -> int:
-        """Carry out what `plan` found; return how many things were made, changed or destroyed.
+    def apply(self) -> None:
+        """Carry out what `plan` found.
 
         Raises:
             OperatorError: a step failed.
         """
-        # Ephemeral values are in no plan and must be given again.
-        given = [file for file in self._files if Path(file).name.startswith("secrets.")]
-        story = self._run(
-            "Starting", "apply", str(self._plan_file), var_file=given, json=FLAG, input=False, things=self._things
-        )
-        return story.done
+        # Also of a run that stops half way: what it has made was made of these.
+        write_json(self._applied, self.values.plain)
+        self._carry_out("plan", "Starting", self._things)
 
     def lift_protection(self, found: Plan) -> None:
-        """Let the data go that `found` destroys: its guards are changed in place, and nothing else.
+        """Let the data go that `found` destroys: what protects it is changed in place, and nothing else.
+
+        That is possible only with the values that were last applied: with others the machine itself would change.
 
         Raises:
-            OperatorError: it failed.
+            OperatorError: other values than the last that we know of were applied, or it failed.
         """
-        self._change("Lifting the protection of data", list(found.guards.values()), {"ai_protect_data": False})
+        if not found.guards:
+            return
+        self._write("unprotected", {"ai_protect_data": False})
+        secrets = [file for file in self._files if file != self._file("values")]
+        for values in (str(self._applied), self._file("values")):
+            if not Path(values).is_file():
+                continue
+            files = [values, *secrets, self._file("unprotected")]
+            lifting = self._plan(_LIFTING, "lift", var_file=files, target=list(found.guards.values()))
+            if not lifting.of("destroy", "replace") and not lifting.guards:
+                self._carry_out("lift", _LIFTING, {})
+                return
+        raise OperatorError(
+            f"The protection of {', '.join(found.guards)} cannot be lifted together with other changes, and with which "
+            "values it was last applied is not known here. Nothing was changed.",
+            hint="Bring the values back to what they were and run ./ai provision --set ai_protect_data=false; "
+            "then change them, and run that again.",
+            exit_code=BLOCKED,
+        )
 
     def take_data_too(self, found: Plan) -> None:
         """Let the hosts that `found` clears keep nothing: what is known of them is changed in place, and nothing else.
@@ -95,19 +110,13 @@ class Session:
         Raises:
             OperatorError: it failed.
         """
-        hosts = {name: host | {"ai_keep_data": False} for name, host in self.values.hosts.items()}
         notes = [step.thing.address for step in found.steps if step.thing.is_note]
-        self._change("Telling the hosts to keep nothing", notes, {HOSTS: hosts})
-
-    def _change(self, words: str, addresses: list[str], values: dict[str, Any]) -> None:
-        if not addresses:
-            return
-        file = self.private / f"change-{'-'.join(values)}.tfvars.json"
-        write_private(file, json.dumps(values, indent=1))
-        self._run(
-            words, "apply", var_file=[*self._files, str(file)], target=addresses, auto_approve=FLAG, json=FLAG,
-            input=False,
-        )  # fmt: skip
+        if notes:
+            words = "Telling the hosts to keep nothing"
+            hosts = {name: host | {"ai_keep_data": False} for name, host in self.values.hosts.items()}
+            self._write("empty", {HOSTS: hosts})
+            self._plan(words, "empty", var_file=[*self._files, self._file("empty")], target=notes)
+            self._carry_out("empty", words, {})
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """Return what the state says of each host: url, address, user, host_key, ssh, key; empty before any apply."""
@@ -116,8 +125,29 @@ class Session:
         return found if isinstance(found, dict) else {}
 
     @property
-    def _plan_file(self) -> Path:
-        return self.private / "plan"
+    def _applied(self) -> Path:
+        """The values of the last apply, beside the working copy; there are no secrets in it."""
+        return self.workspace.folder.parent / "applied.tfvars.json"
+
+    def _file(self, stem: str) -> str:
+        return str(self.private / f"{stem}.tfvars.json")
+
+    def _write(self, stem: str, values: dict[str, Any]) -> None:
+        write_private(Path(self._file(stem)), json.dumps(values, indent=1))
+
+    def _plan(self, words: str, name: str, **options: Any) -> Plan:
+        file = str(self.private / name)
+        common: dict[str, Any] = {"out": file, "detailed_exitcode": FLAG, "json": FLAG, "input": False}
+        self._run(words, "plan", good=(0, _PLANNED_CHANGES), **common, **options)
+        # It holds every value in the clear, so it is read and not kept.
+        return plan.read(json.loads(self._terraform(None).read("show", file, json=FLAG) or "{}"))
+
+    def _carry_out(self, name: str, words: str, things: dict[str, Thing]) -> None:
+        # Ephemeral values are in no plan and must be given again.
+        secrets = [file for file in self._files if file == self._file("secrets")]
+        self._run(
+            words, "apply", str(self.private / name), var_file=secrets, json=FLAG, input=False, things=things
+        )  # fmt: skip
 
     def _initialise(self, kinds: set[str]) -> None:
         self.workspace.make(kinds)

@@ -146,7 +146,7 @@ class Story:
         # A deployment that is "replaced" is first taken out of the state; on the host nothing happens then.
         forgotten = thing.is_deployment and hook.get("action") == "delete"
         noted = thing.is_note and hook.get("action") != "delete"
-        return not (thing.is_guard or noted or forgotten)
+        return not (thing.is_guard or noted or forgotten or hook.get("action") == "read")
 
     def _tells_itself(self, address: str) -> bool:
         thing = self._thing_at(address)

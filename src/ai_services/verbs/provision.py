@@ -122,7 +122,7 @@ def _destroy(session: Session, wish: Wish, home: Home) -> Plan:
             hint="If that is meant: ./ai provision --destroy --data (it asks once more)",
             exit_code=BLOCKED,
         )
-    provision_hosts.show(plan, hosts, session.values, screen, home, data=wish.data)
+    provision_hosts.show(plan, screen, home, data=wish.data)
     _show(plan, screen)
     if not wish.yes:
         names = " ".join(sorted(_name(name, hosts) for name in {step.thing.host for step in plan.steps} if name))
