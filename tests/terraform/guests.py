@@ -75,12 +75,15 @@ class Guests:
         files = seed(self.storages, machine)
         network = yaml.safe_load(files["network-config"])
         address = network["ethernets"]["primary"]["addresses"][0].partition("/")[0]
+        self.first_boot(address, yaml.safe_load(files["meta-data"])["instance-id"], files["user-data"])
+
+    def first_boot(self, address: str, instance: str, text: str) -> None:
+        """What cloud-init makes of user data, once for each instance."""
         guest = self.folder / address
-        instance = yaml.safe_load(files["meta-data"])["instance-id"]
         if guest.is_dir() and (guest / "instance").read_text() == instance:
             return
         guest.mkdir(parents=True, exist_ok=True)
-        user_data = yaml.safe_load(files["user-data"])
+        user_data = yaml.safe_load(text)
         (guest / "instance").write_text(instance)
         (guest / "user").write_text(user_data["users"][0]["name"])
         (guest / "authorized").write_text(user_data["users"][0]["ssh_authorized_keys"][0])

@@ -15,6 +15,7 @@ from terraform.plugin import install
 NO_PROXMOX: Final = "no provider bpg/proxmox: .ci/build-terraform-providers builds it"
 _STANDINS: Final = {
     "registry.terraform.io/cloudflare/cloudflare": ("5.22.0", "terraform.cloudflare_provider"),
+    "registry.terraform.io/digitalocean/digitalocean": ("2.78.0", "terraform.digitalocean_provider"),
 }
 
 

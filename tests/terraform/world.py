@@ -21,6 +21,7 @@ from host.lab.cloudflare import Cloudflare, Handler, Server
 from typing_extensions import override
 
 from terraform import mirror
+from terraform.digitalocean_provider import account as digitalocean
 from terraform.guests import Guests
 from terraform.proxmox.node import Node, node
 from terraform.proxmox.server import serving
@@ -28,6 +29,7 @@ from terraform.workshop import Workshop
 
 PROXMOX_SECRET: Final = "ca9a7e00-0000-4000-8000-ca9a7e000000"
 CLOUDFLARE_TOKEN: Final = "canary-cloudflare-" + "c" * 40
+DIGITALOCEAN_TOKEN: Final = "dop_v1_" + "ca9a7e" * 10
 GHCR_TOKEN: Final = "ghp_canary" + "0" * 30
 ZONE: Final = "example.test"
 ZONE_ID: Final = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -110,6 +112,7 @@ class World:
     pve: Node
     guests: Guests
     account: Account
+    cloud: digitalocean.Account
     workshop: Workshop
 
     @property
@@ -131,9 +134,12 @@ def made(folder: Path, *kinds: str) -> Iterator[World]:
     guests = Guests(folder / "guests", pve.storages)
     pve.machines.on_start = guests.boot
     guests.write_ssh(folder / "bin")
-    account = Account()
-    thread = threading.Thread(target=account.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
+    account, cloud = Account(), digitalocean.Server(digitalocean.Account(DIGITALOCEAN_TOKEN))
+    cloud.account.on_active = lambda droplet, user_data: guests.first_boot(
+        droplet["networks"]["v4"][0]["ip_address"], str(droplet["id"]), user_data
+    )
+    for server in (account, cloud):
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
     authority.cert_pem.write_to_path(str(folder / "trusted.pem"))
@@ -145,21 +151,26 @@ def made(folder: Path, *kinds: str) -> Iterator[World]:
                 "SSL_CERT_FILE": str(folder / "trusted.pem"),
                 "SSL_CERT_DIR": "/-",
                 "CLOUDFLARE_BASE_URL": account.url,
+                "DIGITALOCEAN_API_URL": cloud.url,
             }
             workshop.values = values(folder, endpoint)
             workshop.set_up(*kinds)
-            yield World(pve, guests, account, workshop)
+            yield World(pve, guests, account, cloud.account, workshop)
     finally:
-        account.shutdown()
-        account.server_close()
-        thread.join()
+        for server in (account, cloud):
+            server.shutdown()
+            server.server_close()
 
 
 def values(folder: Path, endpoint: str) -> dict[str, Any]:
     """The variables of one host at a node, and the files that they name."""
     secrets = folder / "secrets"
     secrets.mkdir(mode=0o700)
-    files = {"proxmox": f"ai@pve!terraform={PROXMOX_SECRET}", "cloudflare": CLOUDFLARE_TOKEN}
+    files = {
+        "proxmox": f"ai@pve!terraform={PROXMOX_SECRET}",
+        "cloudflare": CLOUDFLARE_TOKEN,
+        "digitalocean": DIGITALOCEAN_TOKEN,
+    }
     for name, content in files.items():
         (secrets / name).write_text(f"{content}\n")
         (secrets / name).chmod(0o600)
@@ -178,6 +189,7 @@ def values(folder: Path, endpoint: str) -> dict[str, Any]:
         "ai_image_checksum": hashlib.sha512(IMAGE).hexdigest(),
         "ai_cloudflare_zone": ZONE,
         "ai_cloudflare_token_file": str(secrets / "cloudflare"),
+        "ai_digitalocean_token_file": str(secrets / "digitalocean"),
         "ai_ghcr_token": GHCR_TOKEN,
     }
 
@@ -191,6 +203,7 @@ def refusal(status: int, code: int, message: str) -> tuple[int, dict[str, Any]]:
 def secrets_in(folder: Path) -> dict[str, str]:
     """Every secret that exists, by what it is: the tokens, and the private keys that lie in a folder now."""
     found = {"Proxmox token": PROXMOX_SECRET, "Cloudflare token": CLOUDFLARE_TOKEN, "GHCR token": GHCR_TOKEN}
+    found["DigitalOcean token"] = DIGITALOCEAN_TOKEN
     for path in folder.rglob("*"):
         if path.is_file() and b"PRIVATE KEY" in path.read_bytes()[:60]:
             # a line of the key's own: the first is the same in all of them

@@ -37,7 +37,7 @@ resource "digitalocean_droplet" "host" {
   ssh_keys = [digitalocean_ssh_key.deploy.id]
   tags     = ["ai-services"]
   # Only a hash of it comes into the state. The file is gone after the first contact.
-  user_data = try(file("${module.host_key.folder}/user-data"), "")
+  user_data = try(file("${module.host_key.folder}/user-data"), null)
 
   lifecycle {
     # A newer image is for new machines.
