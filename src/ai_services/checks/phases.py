@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ai_services.checks import commands, host, hygiene, locks, tree
+from ai_services.checks import commands, host, hygiene, locks, terraform, tree
 from ai_services.checks.outcome import Outcome
 
 Check = Callable[[Path], Outcome]
@@ -92,6 +92,9 @@ STATIC = (
     Phase("playbooks", "ansible-playbook --syntax-check, as a run would read them", host.ansible_syntax, cost=3),
     Phase("images", "hadolint over every Dockerfile", host.dockerfiles),
     Phase("workflows", "actionlint", host.workflows),
+    Phase("terraform", "terraform fmt and validate", terraform.form_and_validity, cost=2),
+    Phase("terraform-lint", "tflint over the root and every module", terraform.lint, cost=2),
+    Phase("terraform-scan", "checkov", terraform.scan, cost=8),
     Phase(
         "documents", "pages, schema, example and role READMEs are what the settings make of them", host.made_documents
     ),

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Calls `ai` as a person would by hand: `ai.sh deploy` or `ai.sh destroy`, with what Terraform knows of the host.
 set -eu
+: "${AI_COMMAND:?}" "${AI_FOLDER:?}" "${AI_LOGIN:?}" "${AI_HOST_KEY:?}" # given by the resource that calls this
 verb=$1
 config=$AI_FOLDER/ai.json token=$AI_FOLDER/ghcr-token
 # The token is for this run only, however it ends.
@@ -9,12 +10,12 @@ trap 'exit 130' INT TERM
 
 set -- "$verb" "$AI_LOGIN" --host-key "$AI_HOST_KEY" --config "$config"
 if [ "$verb" = deploy ]; then
-    set -- "$@" --wait-s "$AI_WAIT_S"
+    set -- "$@" --wait-s "${AI_WAIT_S:?}"
     [ ! -e "$token" ] || set -- "$@" --set "ai_ghcr_token_file=$(cd "$AI_FOLDER" && pwd)/ghcr-token"
     [ -z "${AI_KEY_FILE-}" ] || set -- "$@" --key "$AI_KEY_FILE"
 else
     set -- "$@" --yes
-    (umask 077 && mkdir -p "$AI_FOLDER" && printf '%s\n' "$AI_SETTINGS" >"$config")
+    (umask 077 && mkdir -p "$AI_FOLDER" && printf '%s\n' "${AI_SETTINGS:?}" >"$config")
     # Whoever destroys may be another operator than the one who deployed, with another key.
     [ -z "${AI_KEY_FILE-}" ] || [ ! -r "$AI_KEY_FILE" ] || set -- "$@" --key "$AI_KEY_FILE"
 fi

@@ -2,6 +2,7 @@
 # First contact with a new machine: waits until it shows the first-contact key, and gives it its lasting one.
 # Whoever stands in between has neither key: ssh refuses before it says who it is.
 set -eu
+: "${AI_FOLDER:?}" "${AI_ADDRESS:?}" "${AI_USER:?}" "${AI_WAIT_S:?}" # given by the resource that calls this
 deadline=$(($(date +%s) + AI_WAIT_S))
 cd "$AI_FOLDER"
 

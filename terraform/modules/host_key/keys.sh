@@ -2,6 +2,7 @@
 # Makes the first-contact key and the lasting key of a new machine, and the files of its first boot.
 set -eu
 umask 077
+: "${AI_FOLDER:?}" "${AI_SEED:?}" # given by the resource that calls this
 mkdir -p "$AI_FOLDER"
 cd "$AI_FOLDER"
 rm -f first first.pub lasting lasting.pub user-data seed.iso

@@ -27,6 +27,7 @@ locals {
 }
 
 # Asked first, while planning: a wrong token or address is said at once and not after a minute of attempts.
+# tflint-ignore: terraform_unused_declarations
 data "proxmox_version" "node" {
   lifecycle {
     postcondition {
