@@ -32,6 +32,7 @@ def top(tmp_path: Path) -> Path:
     """A checkout with a root of one variable, one kind and one module."""
     root = tmp_path / "terraform"
     (root / "kinds" / "cloud_vm").mkdir(parents=True)
+    (root / "modules" / "small").mkdir(parents=True)
     (root / "kinds" / "cloud_vm" / "cloud_vm.tf").write_text(KIND)
     for folder in (root, root / "modules" / "small"):
         (folder / "main.tf").write_text('terraform {\n  required_version = ">= 1.11"\n}\n')
