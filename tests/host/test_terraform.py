@@ -24,6 +24,7 @@ from support import audio, speech
 
 from host import story
 from host.lab import canaries, engine, hosts, internet, names
+from host.lab.configuration import ZONE_ID
 from host.lab.deployment import Outcome
 from host.lab.place import DOMAIN, INTERNET_NUMBER, REPOSITORY, Lab, address
 from host.story import Deployed
@@ -43,6 +44,16 @@ from ai_services.verbs import provision
 provision.Workspace = functools.partial(provision.Workspace, source=Path(sys.argv.pop(1)))
 from ai_services.cli import main
 main()
+"""
+# Records that a run left which was ended in its middle.
+CLEAR = """
+import json, os, pathlib, urllib.request as web
+token = pathlib.Path(os.environ["TOKEN_FILE"]).read_text().strip()
+top = "https://api.cloudflare.com/client/v4/zones/" + os.environ["ZONE"] + "/dns_records"
+def ask(method, path):
+    return json.load(web.urlopen(web.Request(top + path, method=method, headers={"Authorization": "Bearer " + token})))
+for record in ask("GET", "?name=" + os.environ["NAME"])["result"]:
+    ask("DELETE", "/" + record["id"])
 """
 MARKS = ("<!-- transcript: begin, made by tests/host/test_terraform.py -->", "<!-- transcript: end -->")
 UNMARKED = re.compile(r"\x1b\[[0-9;]*m")
@@ -114,8 +125,10 @@ def made(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         "TF_CLI_CONFIG_FILE": str(mirror.make(top / "providers")),
         "SSL_CERT_FILE": str(lab.trusted),
     }
+    known = {"ZONE": ZONE_ID, "NAME": operator.domain, "TOKEN_FILE": str(lab.secrets / "cloudflare_token")}
+    cleared = operator.run(sys.executable, "-c", CLEAR, environment=environment | known)
+    assert cleared.status == 0, cleared.text
     whole = Made(host, module, environment)
-    host.look("bare")
     assert whole.terraform("init", "-input=false", "-no-color").status == 0, whole.said
     outcome = whole.terraform("apply", "-auto-approve", "-input=false", "-no-color")
     assert outcome.status == 0, outcome.text[-6000:]

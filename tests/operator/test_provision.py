@@ -159,9 +159,11 @@ def test_a_host_is_made_a_second_run_finds_nothing_to_do_and_no_secret_is_left(
         assert not file.is_file() or CANARY.encode() not in file.read_bytes(), file
     assert CANARY not in done.output
 
-    again = site.provision()  # nobody is asked, for there is nothing to ask
+    again = site.provision("--json")  # nobody is asked, for there is nothing to ask
     assert again.exit_code == 0, again.output
-    assert "Nothing had to be changed" in again.stdout
+    assert "Terraform 1." in again.stderr, "what is for people is not on stdout"
+    told = json.loads(again.stdout)
+    assert (told["steps"], told["hosts"]["ai"]["url"]) == ([], "http://192.0.2.7")
     assert site.called.count("deploy") == 1
 
     site.settings(ai_max_upload_mib=2048)

@@ -105,6 +105,19 @@ def test_a_guard_that_refuses_is_known_by_its_host() -> None:
         found = plan.read({"resource_changes": [row]})
         assert found.guards == ({"gpu-1": guard} if protected else {})
         assert found.steps == []
+    switched = change(guard, "update", before={"input": {"protected": True}}, after={"input": {"protected": False}})
+    assert lines(switched) == ["This changes:", "  ~ gpu-1: protection of data (on → off)"]
+
+
+def test_what_is_only_noted_in_the_state_is_no_step_but_is_carried_out() -> None:
+    guard = change('module.deployment["gpu-1"].terraform_data.guard', "create", after={"input": {"protected": True}})
+    for shown, pending in (
+        ({"resource_changes": [guard]}, True),
+        ({"output_changes": {"ai_hosts": {"actions": ["update"]}}}, True),
+        ({"output_changes": {"ai_hosts": {"actions": ["no-op"]}}}, False),
+    ):
+        found = plan.read(shown)
+        assert (found.steps, found.pending) == ([], pending)
 
 
 class TestErrors:

@@ -20,6 +20,7 @@ HEADINGS: Final[dict[Action, str]] = {
     "adopt": "This is there already and is taken over:",
     "make": "This is made:",
 }
+_ON: Final = {True: "on", False: "off"}
 _LOST: Final = "with everything on its disks: models, keys, recordings"
 # Why Terraform replaces, where it says so.
 _REASONS: Final = {
@@ -52,11 +53,13 @@ class Plan:
     """Everything that a plan does, and what was found to be otherwise than it was left (`drifted`).
 
     `guards` are the addresses of what stands before data, by the host whose data would go; they refuse to go.
+    `pending` says that something is to be noted in the state, even where nobody would call it a step.
     """
 
     steps: list[Step] = field(default_factory=list)
     drifted: list[str] = field(default_factory=list)
     guards: dict[str, str] = field(default_factory=dict)
+    pending: bool = False
 
     @property
     def loses_data(self) -> list[str]:
@@ -101,7 +104,9 @@ def read(shown: dict[str, Any]) -> Plan:
     }
     known = {step.thing.address: step for step in steps}
     drifted = [line for drift in shown.get("resource_drift", []) if (line := _drifted(drift, known))]
-    return Plan(steps, drifted, guards)
+    every = [*changes, *({"change": change} for change in shown.get("output_changes", {}).values())]
+    pending = any(change["change"]["actions"] not in (["no-op"], ["read"]) for change in every)
+    return Plan(steps, drifted, guards, pending)
 
 
 def _drifted(drift: dict[str, Any], steps: dict[str, Step]) -> str:
@@ -122,7 +127,8 @@ def _is_protected(guard: dict[str, Any] | None) -> bool:
 def _step(change: dict[str, Any]) -> Step | None:
     thing, actions = _thing(change), change["change"]["actions"]
     if thing.is_guard:
-        return None
+        was, will = (_ON[_is_protected(change["change"].get(side))] for side in ("before", "after"))
+        return Step("change", thing, (f"{was} → {will}",)) if actions == ["update"] and was != will else None
     reason = _REASONS.get(str(change.get("action_reason")), "")
     notes = [reason] if reason else []
     if actions == ["no-op"]:

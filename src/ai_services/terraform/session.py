@@ -113,8 +113,10 @@ class Session:
         notes = [step.thing.address for step in found.steps if step.thing.is_note]
         if notes:
             words = "Telling the hosts to keep nothing"
-            hosts = {name: host | {"ai_keep_data": False} for name, host in self.values.hosts.items()}
-            self._write("empty", {HOSTS: hosts})
+            values: dict[str, Any] = {"ai_keep_data": False}
+            if HOSTS in self.values.plain:
+                values[HOSTS] = {name: host | values for name, host in self.values.hosts.items()}
+            self._write("empty", values)
             self._plan(words, "empty", var_file=[*self._files, self._file("empty")], target=notes)
             self._carry_out("empty", words, {})
 

@@ -21,6 +21,7 @@ _WORDS: Final = {
 # Terraform's built-in resource stands for several things; its module and name say which.
 _BUILT_IN: Final = {
     ("deployment", "deployment"): "services",
+    ("deployment", "guard"): "protection of data",
     ("existing_host", "host"): "machine that is already there",
     ("host_key", "keys"): "key by which the new machine is known",
     ("host_key", "host_key"): "key by which the new machine is known",

@@ -90,6 +90,8 @@ def _values(wish: Wish) -> Values:
 def _apply(session: Session, wish: Wish) -> Plan:
     plan = session.plan()
     if not plan.steps:
+        if plan.pending:
+            session.apply()
         return plan
     _show(plan, session.screen)
     lifted = session.values.of("ai_protect_data") == {False}
@@ -116,14 +118,14 @@ def _destroy(session: Session, wish: Wish, home: Home) -> Plan:
     plan = session.plan(destroy=True)
     if not plan.steps:
         return plan
+    provision_hosts.show(plan, screen, home, data=wish.data)
+    _show(plan, screen)
     if (plan.loses_data or plan.guards) and not wish.data:
         raise OperatorError(
             f"{_LOSES.format(hosts=', '.join(sorted({*plan.loses_data, *plan.guards})))} Nothing was changed.",
             hint="If that is meant: ./ai provision --destroy --data (it asks once more)",
             exit_code=BLOCKED,
         )
-    provision_hosts.show(plan, screen, home, data=wish.data)
-    _show(plan, screen)
     if not wish.yes:
         names = " ".join(sorted(_name(name, hosts) for name in {step.thing.host for step in plan.steps} if name))
         lost = "Data cannot be brought back. " if wish.data else ""
