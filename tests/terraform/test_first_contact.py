@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.long
 MODULE = TOP / "terraform" / "modules" / "host_key"
 # An address of this machine that nobody else serves SSH on.
 ADDRESS = "127.98.76.54"
+KEYS = 'module.proxmox_vm["gpu-1"].module.host_key.terraform_data.keys'
 USER_DATA = "#cloud-config\nssh_keys:\n  # here\n  @FIRST_CONTACT_KEY@\n"
 META_DATA = 'instance-id: "@INSTANCE_ID@"\n'
 
@@ -74,6 +77,15 @@ class Machine:
             stderr=(self.etc / "log").open("wb"),
         )
 
+    def await_start(self) -> None:
+        """Until it answers."""
+        for _ in range(600):
+            with socket.socket() as tried:
+                if tried.connect_ex((ADDRESS, 22)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError((self.etc / "log").read_text())
+
     def surroundings(self) -> dict[str, str]:
         """Libraries, and the user that sshd wants beside root: this machine need not have one."""
         for name, own in (("passwd", "sshd:x:64999:64999::/run/sshd:/bin/false"), ("group", "sshd:x:64999:")):
@@ -113,7 +125,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def contact(folder: Path, key: Path, wait_s: int = 60) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "AI_FOLDER": str(folder), "AI_ADDRESS": ADDRESS, "AI_USER": "root", "AI_KEY_FILE": str(key),
-        "AI_WAIT_S": str(wait_s),
+        "AI_WAIT_S": str(wait_s), "AI_KEYS": KEYS,
     }  # fmt: skip
     return subprocess.run(
         ["sh", MODULE / "contact.sh"], env=environment, capture_output=True, text=True, check=False, timeout=200
@@ -159,6 +171,19 @@ def test_another_machine_is_not_believed_and_gets_nothing(machine: Machine, tmp_
     assert "Accepted publickey" not in (machine.etc / "log").read_text()
 
 
+def test_a_machine_made_anew_with_keys_that_were_used_up_is_told_at_once(machine: Machine, tmp_path: Path) -> None:
+    folder, other = tmp_path / "hosts" / "gpu-1", tmp_path / "other"
+    make_keys(folder)
+    make_keys(other)
+    (folder / "lasting").unlink()
+    machine.start(other / "first")
+    machine.await_start()
+    done = contact(folder, machine.key, wait_s=3600)
+    assert done.returncode == 1
+    assert "it was made anew, and its keys were used up" in done.stderr
+    assert f"terraform apply -replace='{KEYS}'" in done.stderr
+
+
 def test_a_machine_that_does_not_let_the_user_in(machine: Machine, tmp_path: Path) -> None:
     folder, stranger = tmp_path / "hosts" / "gpu-1", tmp_path / "stranger"
     make_keys(folder)
@@ -185,7 +210,7 @@ def test_keys_that_were_made_elsewhere(tmp_path: Path) -> None:
     done = contact(folder, tmp_path / "operator", wait_s=0)
     assert done.returncode == 1
     assert "they were made elsewhere" in done.stderr
-    assert "-replace=" in done.stderr
+    assert f"-replace='{KEYS}'" in done.stderr
 
 
 def test_the_files_of_the_first_boot_are_for_this_user_only_and_hold_the_first_key_alone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ fail() {
 
 # The machine has its lasting key since a former run, or the files for it are here.
 [ -r lasting.pub ] || fail "The keys of this machine are not in $AI_FOLDER: they were made elsewhere." \
-    "Go on there, or have keys and machine made anew: terraform apply -replace=… with terraform_data.keys of its host_key module."
+    "Go on there, or have keys and machine made anew: terraform apply -replace='${AI_KEYS:?}'"
 
 log_in() {
     printf 'new-host %s\n' "$(cat "$1.pub")" >"known_hosts.$1"
@@ -41,6 +41,10 @@ until log_in lasting true </dev/null; do
             chmod 644 /etc/ssh/ssh_host_ed25519_key.pub
             systemctl reload ssh 2>/dev/null || systemctl reload sshd 2>/dev/null || service ssh reload
         '\' <lasting || true
+    elif [ ! -r lasting ] && grep -q -e 'ost key verification failed' -e 'IDENTIFICATION HAS CHANGED' said; then
+        fail "$AI_ADDRESS shows another key than the machine had: it was made anew, and its keys were used up by its first contact." \
+            "Have both made anew: terraform apply -replace='${AI_KEYS:?}'" \
+            "If nobody made it anew, somebody stands in between: do not go on before you know."
     elif [ "$(date +%s)" -ge "$deadline" ]; then
         why=$(tail -n 3 said)
         case $why in

@@ -44,7 +44,7 @@ resource "terraform_data" "host_key" {
     replace_triggered_by = [terraform_data.keys]
     postcondition {
       condition     = startswith(self.output, "ssh-ed25519 ")
-      error_message = "The new machine's key is not in ${path.root}/.hosts/${var.name}. Have it made anew: add -replace with the address of this module's terraform_data.keys."
+      error_message = "The new machine's key is not in ${path.root}/.hosts/${var.name}. Have keys and machine made anew: terraform apply -replace=ADDRESS, with the address of terraform_data.keys beside this."
     }
   }
 }

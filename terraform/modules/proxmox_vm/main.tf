@@ -200,6 +200,7 @@ resource "terraform_data" "contact" {
       AI_USER     = var.user
       AI_KEY_FILE = var.ssh_key_file
       AI_WAIT_S   = var.wait_s
+      AI_KEYS     = "module.proxmox_vm[\"${var.name}\"].module.host_key.terraform_data.keys"
     }
   }
 }
