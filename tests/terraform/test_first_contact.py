@@ -25,7 +25,7 @@ MODULE = TOP / "terraform" / "modules" / "host_key"
 # An address of this machine that nobody else serves SSH on.
 ADDRESS = "127.98.76.54"
 KEYS = 'module.proxmox_vm["gpu-1"].module.host_key.terraform_data.keys'
-USER_DATA = "#cloud-config\nssh_keys:\n  # here\n  @FIRST_CONTACT_KEY@\n"
+USER_DATA = "#cloud-config\nssh_keys:\n  # here\n  # @FIRST_CONTACT_KEY@\n"
 META_DATA = 'instance-id: "@INSTANCE_ID@"\n'
 
 

@@ -40,7 +40,7 @@ def main(folder: Path, texts: Mapping[str, str]) -> None:
 
 def with_key(user_data: str, private: str, public: str) -> str:
     """Return user-data with the first-contact key in place of its mark, indented as the mark is."""
-    line = next(line for line in user_data.splitlines() if line.strip() == "@FIRST_CONTACT_KEY@")
+    line = next(line for line in user_data.splitlines() if line.strip() == "# @FIRST_CONTACT_KEY@")
     indent = line[: len(line) - len(line.lstrip())]
     block = ["ed25519_private: |", *(f"  {part}" for part in private.splitlines()), f"ed25519_public: {public}"]
     return user_data.replace(line, "\n".join(indent + part for part in block))
