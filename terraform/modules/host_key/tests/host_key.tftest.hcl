@@ -17,7 +17,7 @@ run "the_user_is_let_in_by_key_alone" {
     error_message = "No password opens it, and root does not log in."
   }
   assert {
-    condition     = yamldecode(local.user_data).ssh_deletekeys && length(yamldecode(local.user_data).ssh_genkeytypes) == 0
+    condition     = yamldecode(local.user_data).ssh_deletekeys && contains(keys(yamldecode(local.user_data)), "ssh_keys")
     error_message = "It shows no key but the one made for it."
   }
 }
