@@ -164,3 +164,31 @@ def test_no_secret_reaches_the_log_and_no_value_but_ours_reaches_terraform(
         assert "TF_VAR_" not in text
         assert "TF_CLI_ARGS" not in text
     assert "TF_IN_AUTOMATION=1" in log
+
+
+def test_an_impatient_person_does_not_cost_the_state(clean: Path) -> None:
+    """Terraform gives up on a second SIGINT, and loses what it has not written: it gets one, whatever is typed."""
+    fake = clean / "terraform"
+    fake.write_text(
+        "#!/bin/sh\n"
+        f"trap 'echo int >>{clean}/interrupted; kill -INT $PPID; kill -INT $PPID; stopping=yes' INT\n"
+        'echo begun\nwhile [ -z "$stopping" ]; do sleep 0.05; done\nsleep 0.5\necho the state is written\nexit 1\n'
+    )
+    fake.chmod(0o755)
+    seen: list[object] = []
+
+    def stop_at_first(event: dict[str, object]) -> None:
+        seen.append(event["@message"])
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    said: list[str] = []
+    terraform = Terraform(
+        program.Program((str(fake),), "terraform", "1.11.0"), clean, clean / "log",
+        on_interrupt=lambda: said.append("stopping"),
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        terraform.run("apply", on_event=stop_at_first)
+    assert (clean / "interrupted").read_text() == "int\n"
+    assert seen == ["begun", "the state is written"]
+    assert said == ["stopping"]
