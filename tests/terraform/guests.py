@@ -75,10 +75,12 @@ class Guests:
         files = seed(self.storages, machine)
         network = yaml.safe_load(files["network-config"])
         address = network["ethernets"]["primary"]["addresses"][0].partition("/")[0]
-        self.first_boot(address, yaml.safe_load(files["meta-data"])["instance-id"], files["user-data"])
+        # Another machine has another disk, on which nothing was done yet.
+        disk = f"{machine.config['smbios1']} {yaml.safe_load(files['meta-data'])['instance-id']}"
+        self.first_boot(address, disk, files["user-data"])
 
     def first_boot(self, address: str, instance: str, text: str) -> None:
-        """What cloud-init makes of user data, once for each instance."""
+        """What cloud-init makes of user data, once for each disk and instance."""
         guest = self.folder / address
         if guest.is_dir() and (guest / "instance").read_text() == instance:
             return

@@ -75,6 +75,16 @@ def test_replacing_a_machine_is_refused_until_its_protection_is_lifted(here: Wor
     assert provision("--yes").exit_code == 0, "it is protected again"
 
 
+def test_a_machine_that_somebody_took_away_is_made_anew_with_keys_of_its_own(here: World, provision: Provision) -> None:
+    """Nothing is left to protect, and what the first contact used up is no key any more."""
+    here.pve.machines.all.clear()
+    done = provision(typed="yes")
+    assert done.exit_code == 0, done.output
+    assert "virtual machine ai: it is gone" in done.stdout
+    assert "key by which the new machine is known (" in done.stdout
+    assert len(here.pve.machines.all) == 1
+
+
 def test_a_machine_with_data_is_destroyed_only_with_data(here: World, provision: Provision) -> None:
     refused = provision("--destroy", "--yes")
     assert refused.exit_code == BLOCKED
