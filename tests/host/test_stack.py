@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -119,33 +122,63 @@ def test_a_tag_that_means_another_image_by_now_is_taken_when_that_is_asked_for(
     assert run(deployed_host, play(deployed_host, tmp_path, DEPLOY)).status == 0
 
 
+# Who takes the lock writes who it is; who only looks whether it is free does not.
+HELD = "cd /run/ai-services && test -e lock.json && ! flock --nonblock lock true && echo held || echo free"
+
+
+def is_held(host: Deployed) -> bool:
+    return "held" in engine.run_in(host.container, ["sh", "-c", HELD])
+
+
 @pytest.mark.promise("B.3")
-def test_a_second_run_is_told_who_is_at_work_and_a_killed_one_keeps_nobody_out(
-    deployed_host: Deployed, tmp_path: Path
-) -> None:
+def test_a_second_run_is_told_who_is_at_work_and_a_killed_one_keeps_nobody_out(deployed_host: Deployed) -> None:
+    """From the first change to the last look: whole runs of `./ai deploy`, and one of `./ai destroy`."""
+    operator = deployed_host.operator
+    words = [str(REPOSITORY / "ai"), "deploy", *operator.target(), "--config", str(operator.config)]
+    at_work = subprocess.Popen(
+        deployed_host.lab.inside(words), env={**os.environ, "AI_HOME": str(operator.home), "NO_COLOR": "1"},
+        cwd=REPOSITORY, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: is_held(deployed_host), "the first run is at work", 120)
+        me = f"{getpass.getuser()} on {socket.gethostname()}"
+        destroy = ["destroy", *operator.target(), "--config", str(operator.config), "--yes"]
+        for refused in (operator.deploy(), operator.ai(*destroy)):
+            assert refused.status != 0
+            assert "Nothing was changed" in refused.text, refused.text
+            said = f"{me} has been at work on this host since 2.* \\(deploy of {__version__}\\)"
+            assert re.search(said, refused.text), refused.text
+        assert at_work.poll() is None, "the first one was not disturbed"
+        planned = operator.deploy("--check")
+        assert planned.status == 0, "to look is nobody's disturbance"
+    finally:
+        os.killpg(at_work.pid, signal.SIGKILL)
+        at_work.wait()
+    wait_until(lambda: not is_held(deployed_host), "the lock is free after kill -9", 30)
+    assert engine.run_in(deployed_host.container, ["ls", "/run/ai-services"]).split() == ["lock"]
+
+
+@pytest.mark.promise("B.3")
+def test_the_role_by_itself_is_alone_too(deployed_host: Deployed, tmp_path: Path) -> None:
+    take: dict[str, Any] = {"ansible.builtin.include_role": {"name": "ai_stack", "tasks_from": "lock"}}
+    stay = {"ansible.builtin.wait_for": {"path": "/opt/ai/never", "timeout": 600}}
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
-    take: dict[str, Any] = {"ansible.builtin.include_role": {"name": "ai_stack", "tasks_from": "lock"}}
-    stay = {"ansible.builtin.wait_for": {"path": "/opt/ai/never", "timeout": 600}}
     words = play(deployed_host, first, [take, stay], ai_stack_why="upgrade to 9.9")
     at_work = subprocess.Popen(
         deployed_host.lab.inside(words), env={**os.environ, **ENVIRONMENT}, cwd=REPOSITORY, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        held = ["sh", "-c", "flock --nonblock /opt/ai/lock true && echo free || echo held"]
-        wait_until(lambda: "held" in engine.run_in(deployed_host.container, held), "the first run is at work", 60)
+        wait_until(lambda: is_held(deployed_host), "the first run is at work", 60)
         refused = run(deployed_host, play(deployed_host, second, [take]))
         assert refused.status != 0
         assert "upgrade to 9.9" in refused.text
-        assert "has been at work on this host since" in refused.text
     finally:
         os.killpg(at_work.pid, signal.SIGKILL)
         at_work.wait()
-    free: dict[str, Any] = {"ansible.builtin.include_role": {"name": "ai_stack", "tasks_from": "unlock"}}
-    outcome = run(deployed_host, play(deployed_host, second, [take, free]))
-    assert outcome.status == 0, outcome.text
+    wait_until(lambda: not is_held(deployed_host), "the lock is free after kill -9", 30)
 
 
 @pytest.mark.promise("B.3")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import json
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_nobody_frees_anothers_lock(lock: Lock) -> None:
     assert (lock.holder() or {})["token"] == "a"
 
 
+def test_who_only_looks_keeps_nobody_out(lock: Lock) -> None:
+    assert lock.holder() is None
+    looking = (lock.root / "lock").open()
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.3, looking.close).start()
+    assert lock.acquire("a", ANNA, "deploy", 60)
+
+
 def test_a_killed_holder_keeps_nobody_out(lock: Lock) -> None:
     lock.acquire("a", ANNA, "deploy", 60)
     os.kill(int((lock.holder() or {})["holder_pid"]), signal.SIGKILL)
@@ -89,22 +98,34 @@ def test_signs_of_life_prolong_the_lease(lock: Lock) -> None:
     assert lock.holder() is not None
 
 
-def test_the_lock_ends_with_its_owners_ssh_session(lock: Lock) -> None:
-    session = os.fork()
-    if session == 0:
-        ctypes.CDLL(None).prctl(15, b"sshd-session", 0, 0, 0)  # PR_SET_NAME
-        if os.fork() == 0:
-            try:
-                lock.acquire("a", ANNA, "deploy", 600)
-            finally:
-                os._exit(0)
-        signal.pause()
-    try:
-        wait_until(lambda: lock.holder() is not None, "the session takes the lock", 10)
-    finally:
-        os.kill(session, signal.SIGKILL)
-        os.waitpid(session, 0)
-    wait_until(lambda: lock.holder() is None, "the lock is free after its session", 10)
+@pytest.fixture
+def run() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives as long as somebody's run."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process
+        process.kill()
+
+
+def test_the_lock_ends_with_the_run_and_leaves_nothing_behind(lock: Lock, run: subprocess.Popen[bytes]) -> None:
+    assert lock.acquire("a", ANNA, "deploy", 1, run.pid)
+    with pytest.raises(LockedError):
+        lock.acquire("b", BERT, "upgrade", 60)
+    run.kill()
+    wait_until(lambda: lock.holder() is None, "the lock is free after its run", 10)
+    wait_until(lambda: not (lock.root / "lock.json").exists(), "nobody is said to be at work", 10)
+
+
+def test_a_run_that_lives_needs_no_lease(lock: Lock, run: subprocess.Popen[bytes]) -> None:
+    assert lock.acquire("a", ANNA, "deploy", 0, run.pid)
+    assert lock.holder() is not None
+    assert lock.refresh("a")
+
+
+def test_the_lock_of_a_run_that_is_gone_already_is_free_at_once(lock: Lock, run: subprocess.Popen[bytes]) -> None:
+    run.kill()
+    run.wait()
+    lock.acquire("a", ANNA, "deploy", 600, run.pid)
+    wait_until(lambda: lock.holder() is None, "nobody is kept out", 10)
 
 
 def test_a_single_step_holds_the_lock_for_itself(lock: Lock) -> None:

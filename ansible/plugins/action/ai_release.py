@@ -1,19 +1,29 @@
-"""Tells the module ai_release who is at work, and takes over the lock of a run of this machine that has died."""
+"""Tells the module ai_release who is at work and shows the host that they live; takes over the lock of a dead run."""
 
 from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import os
+import select
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.utils.path import unfrackpath
+
+from ansible import constants
 from ansible.plugins.action import ActionBase
+
+_PRESENCE = Path(__file__).resolve().parents[3] / "src" / "ai_services" / "host" / "presence.py"
+_ANSWER_TIMEOUT_S = 20.0
 
 
 class ActionModule(ActionBase):
-    """`ai_release:`; adds `run`, and `broken` where the lock's holder was a process of this machine that is gone."""
+    """`ai_release:`; adds `run`, to C(locked) also `life`, and `broken` where the holder is known to be dead."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -22,12 +32,58 @@ class ActionModule(ActionBase):
         """Run the module; once more where the lock turned out to be a dead run's."""
         super().run(tmp, task_vars)
         arguments = {**self._task.args, "run": _who()}
+        locks = arguments.get("state") == "locked"
+        if locks and not self._task.check_mode:
+            arguments["life"] = self._life()
         result: dict[str, Any] = self._execute_module("ai_release", arguments, task_vars=task_vars)
         holder = result.get("holder") or {}
-        if arguments.get("state") == "locked" and _is_dead(holder):
+        if locks and _is_dead(holder):
             arguments["broken"] = holder["token"]
             result = self._execute_module("ai_release", arguments, task_vars=task_vars)
         return result
+
+    def _life(self) -> int:
+        """The number of a process on the host that ends with this run; 0 where there is no way to have one."""
+        if self._connection.transport == "local":
+            return os.getppid()
+        place = hashlib.sha256(str(self._play_context.remote_addr).encode()).hexdigest()[:12]
+        note = Path(constants.DEFAULT_LOCAL_TMP) / f"presence-{place}"
+        if found := _present(note):
+            return found
+        # Whatever is asked opens the connection, and only then Ansible knows where its control socket is.
+        self._low_level_execute_command("true", sudoable=False)
+        path = _control_path(self._connection)
+        if not path:
+            return 0
+        process = subprocess.Popen(
+            [sys.executable, str(_PRESENCE), str(os.getppid()), path],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        if process.stdout is None or not select.select([process.stdout], [], [], _ANSWER_TIMEOUT_S)[0]:
+            return 0
+        said = process.stdout.readline().decode().strip()
+        if not said.isdigit():
+            return 0
+        note.write_text(json.dumps({"here": process.pid, "there": int(said)}))
+        return int(said)
+
+
+def _control_path(connection: Any) -> str:
+    """Where the SSH connection that is open takes further sessions; empty where it does not, or cannot be known."""
+    path = str(getattr(connection, "control_path", None) or "")
+    if "%(directory)s" in path:
+        path = path % {"directory": unfrackpath(connection.control_path_dir)}
+    return "" if "%" in path else path
+
+
+def _present(note: Path) -> int:
+    """Who shows the host that this run lives, if an earlier task saw to it and the connection has lasted."""
+    try:
+        known = json.loads(note.read_text())
+        os.kill(known["here"], 0)
+    except (OSError, ValueError, KeyError):
+        return 0
+    return int(known["there"])
 
 
 def _who() -> dict[str, Any]:

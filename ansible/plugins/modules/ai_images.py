@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible.module_utils.ai_stack.engine import Engine, EngineError
 from ansible.module_utils.ai_stack.images import ImageError, pull, resolve
+from ansible.module_utils.ai_stack.lock import ABOUT
 from ansible.module_utils.ai_stack.progress import Progress
 from ansible.module_utils.ai_stack.releases import Store
 from ansible.module_utils.basic import AnsibleModule
@@ -58,7 +59,7 @@ def main() -> None:
         found = resolve(engine, ask["images"], {} if ask["refresh"] else known)
         pins, missing = found.pinned, found.missing
         if ask["state"] == "pulled" and missing and not module.check_mode:
-            progress = Progress("images", "images", lock_about=root / "lock.json")
+            progress = Progress("images", "images", lock_about=ABOUT)
             pins = {**pins, **pull(engine, missing, Path(ask["docker_config"]), progress)}
             missing = {}
     except ImageError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible.module_utils.ai_stack import ollama, speech
 from ansible.module_utils.ai_stack.engine import Engine, EngineError
+from ansible.module_utils.ai_stack.lock import ABOUT
 from ansible.module_utils.ai_stack.ollama import ModelError
 from ansible.module_utils.ai_stack.progress import Progress
 from ansible.module_utils.basic import AnsibleModule
@@ -30,7 +31,6 @@ options:
   language_place: {description: Directory of their volume on this host., type: path}
   language_run: {description: "Arguments of docker run that start an Ollama where none runs.", type: list,
                  elements: str, default: []}
-  root: {description: Directory of the installation., type: path, default: /opt/ai}
 """
 RETURN = r"""
 missing: {description: Names of the models that are not here., type: list, elements: str, returned: always}
@@ -50,7 +50,6 @@ def main() -> None:
             "language": strings,
             "language_place": {"type": "path"},
             "language_run": strings,
-            "root": {"type": "path", "default": "/opt/ai"},
         },
         supports_check_mode=True,
     )
@@ -87,7 +86,7 @@ def _missing(ask: dict[str, object]) -> list[str]:
 
 
 def _fetch(ask: dict[str, object], missing: list[str]) -> None:
-    progress = Progress("models", "models", lock_about=Path(str(ask["root"])) / "lock.json")
+    progress = Progress("models", "models", lock_about=ABOUT)
     language = [name for name in missing if name != ask["speech"]]
     if ask["speech"] in missing:
         speech.fetch(str(ask["speech"]), list(ask["speech_run"]), progress)  # type: ignore[call-overload]

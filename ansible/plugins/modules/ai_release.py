@@ -23,12 +23,12 @@ description:
     release. Nothing that serves changes.
   - C(active) starts a release, waits until every service works, and only then points C(current) at it. If it does not
     work, the release that served before is brought back, and the task fails with the reason.
-  - C(locked) and C(unlocked) keep a second run out for the whole of this one. Steps are journalled before and after.
+  - C(locked) keeps a second run out until this one ends, however it ends. Steps are journalled before and after.
 options:
   state:
     description: What to do.
     type: str
-    choices: [locked, unlocked, staged, active, removed]
+    choices: [locked, staged, active, removed]
     required: true
   root: {description: Directory of the installation., type: path, default: /opt/ai}
   files: {description: "C(staged): content of each file of the release.", type: dict, default: {}}
@@ -42,8 +42,10 @@ options:
   timeout_s: {description: "C(active): how long services may take to become healthy.", type: int, default: 900}
   keep: {description: "C(active): how many releases stay on the disk.", type: int, default: 5}
   why: {description: "C(locked): what a second run is told.", type: str, default: deploy}
-  lease_s: {description: "C(locked): a run that shows no sign of life for so long has lost the lock.", type: int,
-            default: 900}
+  life: {description: "C(locked): number of a process on the host that ends with the run; 0 where there is none. The
+                      action plugin fills it in.", type: int, default: 0}
+  lease_s: {description: "C(locked) without C(life): a run that shows no sign of life for so long has lost the lock.",
+            type: int, default: 900}
   keep_data: {description: "C(removed): leave keys, journal and volumes.", type: bool, default: true}
   volumes: {description: "C(removed): volumes to remove unless data is kept.", type: list, elements: str, default: []}
   run: {description: "Who is at work: token, user, host, pid. The action plugin fills it in.", type: dict, default: {}}
@@ -64,7 +66,7 @@ def main() -> None:
         argument_spec={
             "state": {
                 "type": "str",
-                "choices": ["locked", "unlocked", "staged", "active", "removed"],
+                "choices": ["locked", "staged", "active", "removed"],
                 "required": True,
             },
             "root": {"type": "path", "default": "/opt/ai"},
@@ -75,6 +77,7 @@ def main() -> None:
             "timeout_s": {"type": "int", "default": 900},
             "keep": {"type": "int", "default": 5},
             "why": {"type": "str", "default": "deploy"},
+            "life": {"type": "int", "default": 0},
             "lease_s": {"type": "int", "default": 900},
             "keep_data": {"type": "bool", "default": True},
             "volumes": {"type": "list", "elements": "str", "default": []},
@@ -83,33 +86,27 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    states = {"locked": _locked, "unlocked": _unlocked, "staged": _staged, "active": _active, "removed": _removed}
+    states = {"locked": _locked, "staged": _staged, "active": _active, "removed": _removed}
     try:
         states[module.params["state"]](module, Path(module.params["root"]))
     except LockedError as error:
-        module.fail_json(msg=str(error), holder=error.holder)
+        nothing = "Nothing was changed. " if module.params["state"] == "locked" else ""
+        module.fail_json(msg=nothing + str(error), holder=error.holder)
     except (ReleaseError, ActivationError, RemovalError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Nothing that serves was changed.")
 
 
-def _locked(module: AnsibleModule, root: Path) -> None:
+def _locked(module: AnsibleModule, _: Path) -> None:
     ask = module.params
     if not module.check_mode:
-        lock = Lock(root)
+        lock = Lock()
         if ask["broken"]:
             lock.release(ask["broken"])
-        lock.acquire(
-            _token(module), {key: ask["run"].get(key) for key in ("user", "host", "pid")}, ask["why"], ask["lease_s"]
-        )
+        owner = {key: ask["run"].get(key) for key in ("user", "host", "pid")}
+        lock.acquire(_token(module), owner, ask["why"], ask["lease_s"], ask["life"])
     # Taking the lock is no change of the host.
-    module.exit_json(changed=False)
-
-
-def _unlocked(module: AnsibleModule, root: Path) -> None:
-    if not module.check_mode and root.is_dir():
-        Lock(root).release(_token(module))
     module.exit_json(changed=False)
 
 
@@ -120,7 +117,7 @@ def _staged(module: AnsibleModule, root: Path) -> None:
     changed = not (store.has(wanted) and store.is_intact(wanted))
     diff = _diff(store, wanted)
     if changed and not module.check_mode:
-        with Lock(root).held_now(_token(module)), _journal(module, root).step("stage", wanted.id):
+        with Lock().held_now(_token(module)), _journal(module, root).step("stage", wanted.id):
             store.stage(wanted, ask["about"])
     module.exit_json(changed=changed, release=wanted.id, diff=diff)
 
@@ -132,7 +129,7 @@ def _active(module: AnsibleModule, root: Path) -> None:
     if module.check_mode:
         todo = _foretold(store, release, engine)
         module.exit_json(changed=bool(todo), release=release, done=todo, diff=_words(todo))
-    with Lock(root).held_now(_token(module)):
+    with Lock().held_now(_token(module)):
         done = activate(root, release, _journal(module, root), engine, ask["timeout_s"])
         gone = store.prune(ask["keep"])
     done += [f"release {name} was removed from the disk" for name in gone]
@@ -145,10 +142,8 @@ def _removed(module: AnsibleModule, root: Path) -> None:
     if module.check_mode or not root.is_dir():
         done = foretell(root, engine, volumes, keep_data=keep_data)
     else:
-        with Lock(root).held_now(_token(module)):
+        with Lock().held_now(_token(module)):
             done = remove(root, engine, _journal(module, root), volumes, keep_data=keep_data)
-        for name in ("lock", "lock.json"):
-            (root / name).unlink(missing_ok=True)
     module.exit_json(changed=bool(done), done=done, diff={"before": _words(done)["after"], "after": ""})
 
 

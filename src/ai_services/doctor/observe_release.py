@@ -17,6 +17,8 @@ from typing import Any
 from ai_services.doctor.bounded import Unseen, read, read_json, read_or
 
 HOME = Path("/opt/ai")
+# Where a run holds the host's lock: before /opt/ai is there, and after it is gone.
+LOCK = Path("/run/ai-services")
 UPSTREAM = "etc/nginx/ai/upstream.conf"
 # Of the release, these also lie (as links) where `docker compose` is called.
 _LINKED = ("compose.yaml", ".env")
@@ -209,20 +211,20 @@ def _tail(path: Path, limit: int) -> str:
     return content.decode("utf-8", "replace")
 
 
-def lock(home: Path = HOME) -> dict[str, Any]:
+def lock(place: Path = LOCK) -> dict[str, Any]:
     """Return who holds the host's lock, or did last.
 
     `held` while a process has it, `noted` when lock.json is there; `who`, `since`, `why` of it (its token is left out),
     and its `path`.
     """
-    about = home / "lock.json"
+    about = place / "lock.json"
     try:
         note = read_json(about)
     except Unseen:
         note = {}
     owner = note.get("owner")
     who = f"{owner.get('user', '?')} on {owner.get('host', '?')}" if isinstance(owner, dict) else ""
-    held = _is_locked(home / "lock")
+    held = _is_locked(place / "lock")
     return {
         "held": held,
         "noted": bool(note),

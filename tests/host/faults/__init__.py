@@ -118,10 +118,10 @@ RELEASE = (
     Fault("last deploy failed", {"deploys": "the last deploy failed: step 'activate'"},
           f"keep {_JOURNAL}; step activate begun; step activate failed", f"back {_JOURNAL}", "warning"),
     Fault("lock left behind", {"deploys": "left behind: ann on laptop since 2026-11-21T12:00:00Z (upgrade)"},
-          "echo '{\"owner\": {\"user\": \"ann\", \"host\": \"laptop\"}, \"since\": \"2026-11-21T12:00:00Z\", \"why\": \"upgrade\"}' >/opt/ai/lock.json",
-          "rm -f /opt/ai/lock.json", "warning", mends="deploys"),
+          "echo '{\"owner\": {\"user\": \"ann\", \"host\": \"laptop\"}, \"since\": \"2026-11-21T12:00:00Z\", \"why\": \"upgrade\"}' >$lock.json",
+          "rm -f $lock.json", "warning", mends="deploys"),
     Fault("deploy going on", {"deploys": "a deploy is going on"},
-          "systemd-run -q --unit holder flock /opt/ai/lock sleep 1000; held() { ! flock -n /opt/ai/lock true; }; until_true held", "systemctl stop holder", "warning"),
+          "systemd-run -q --unit holder flock $lock sleep 1000; held() { ! flock -n $lock true; }; until_true held", "systemctl stop holder", "warning"),
 )  # fmt: skip
 
 MACHINE = (

@@ -6,6 +6,8 @@ live=${live%/}
 domain=${live##*/}
 upstream=/etc/nginx/ai/upstream.conf
 record=/opt/ai/current/release.json
+lock=/run/ai-services/lock
+mkdir -p "${lock%/*}"
 
 keep() { # PATH: for `back PATH`, times and all
     mkdir -p $kept

@@ -1,8 +1,9 @@
-"""One run at a time on a host: flock on /opt/ai/lock, and beside it in lock.json who holds it, since when and why.
+"""One run at a time on a host: flock on DIRECTORY/lock, and beside it in lock.json who holds it, since when and why.
 
 A run of Ansible is many short processes on the host, so a process of its own keeps the lock: the holder. It ends, and
-the kernel frees the lock with it, when it is told to, when the SSH session of its owner ends, or when nobody has
-refreshed it for `lease_s`: a dead owner keeps nobody out.
+the kernel frees the lock with it, when it is told to, or when the run has: `life` is the number of a process on the
+host that ends with the run (the action plugin sees to it). Where there is none, the holder ends when nobody has
+refreshed the lock for `lease_s`. Either way a dead owner keeps nobody out, and a reboot forgets everything.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -22,7 +24,15 @@ from typing import Any, NoReturn
 from .durable import write_file
 from .journal import utc_now
 
+# Not in /opt/ai: a run holds it before that is there, and after it is gone.
+DIRECTORY = Path("/run/ai-services")
+ABOUT = DIRECTORY / "lock.json"
+# A run that cannot be reached any more is taken for dead after so long (presence.py).
+_SILENCE_S = 60
 _WATCH_EVERY_S = 1.0
+# Who only looks whether the lock is free has it for a moment, the doctor too.
+_PATIENCE_S = 1.0
+_LOOK_AGAIN_S = 0.05
 
 
 class LockedError(Exception):
@@ -35,15 +45,15 @@ class LockedError(Exception):
         super().__init__(
             f"{who} has been at work on this host since {holder.get('since', 'an unknown time')} "
             f"({holder.get('why', 'no reason given')}). Wait until that run has ended. If it died, its lock is free "
-            f"{holder.get('lease_s', '?')} s after its last sign of life at the latest."
+            f"{holder.get('free_after_s', '?')} s after its last sign of life at the latest."
         )
 
 
 @dataclass(frozen=True)
 class Lock:
-    """The lock of the installation in directory `root`."""
+    """The lock of a host; its two files are in `root`."""
 
-    root: Path
+    root: Path = DIRECTORY
 
     @property
     def _file(self) -> Path:
@@ -56,25 +66,27 @@ class Lock:
     def holder(self) -> dict[str, Any] | None:
         """What lock.json says while the lock is held; None when it is free."""
         with self._opened() as descriptor:
-            if _take(descriptor):
+            if _take(descriptor) or (not self._read() and _take(descriptor, patience_s=_PATIENCE_S)):
                 return None
         return self._read()
 
-    def acquire(self, token: str, owner: dict[str, Any], why: str, lease_s: int) -> bool:
+    def acquire(self, token: str, owner: dict[str, Any], why: str, lease_s: int, life: int = 0) -> bool:
         """Hold the lock for `token`, or refresh it when `token` holds it already. Returns whether it is new.
+
+        It lasts as long as the process `life`; if that is 0, until nobody has refreshed it for `lease_s`.
 
         Raises:
             LockedError: another token holds it.
         """
         if self.refresh(token):
             return False
-        holder = {"token": token, "owner": owner, "why": why, "since": utc_now(), "lease_s": lease_s}
-        session = _session_of_owner()
+        free_after_s = _SILENCE_S if life else lease_s
+        holder = {"token": token, "owner": owner, "why": why, "since": utc_now(), "free_after_s": free_after_s}
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
-            self._become_holder(writer, holder, session, lease_s)
+            self._become_holder(writer, holder, life, lease_s)
         os.close(writer)
         os.waitpid(child, 0)
         with os.fdopen(reader, "rb") as answer:
@@ -127,6 +139,7 @@ class Lock:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
+        self.root.mkdir(mode=0o755, exist_ok=True)
         descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
@@ -140,7 +153,7 @@ class Lock:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _become_holder(self, writer: int, holder: dict[str, Any], session: int | None, lease_s: int) -> NoReturn:
+    def _become_holder(self, writer: int, holder: dict[str, Any], life: int, lease_s: int) -> NoReturn:
         """Fork again, away from Ansible's process group, and stay until the lock is no longer wanted."""
         try:
             os.setsid()
@@ -148,23 +161,26 @@ class Lock:
                 os._exit(0)
             _keep_only(writer)
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if _take(descriptor):
+            if _take(descriptor, patience_s=_PATIENCE_S):
                 about = {**holder, "holder_pid": os.getpid()}
                 write_file(self._about, json.dumps(about, indent=1).encode() + b"\n", mode=0o644)
                 os.write(writer, b"held")
                 os.close(writer)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-                self._hold(session, lease_s)
+                self._hold(life, lease_s)
+                # The lock is still ours here: whoever finds the note beside a free lock finds the work of kill -9.
+                self._about.unlink(missing_ok=True)
         finally:
             os._exit(0)
 
-    def _hold(self, session: int | None, lease_s: int) -> None:
+    def _hold(self, life: int, lease_s: int) -> None:
+        if life:
+            _wait_for_the_end_of(life)
+            return
         # A lease is measured between two readings of this clock, so that a corrected wall clock ends none.
         seen_at, stamp = time.monotonic(), self._stamp()
         while time.monotonic() - seen_at < lease_s:
-            if session is not None and not Path(f"/proc/{session}").exists():
-                return
             time.sleep(_WATCH_EVERY_S)
             if (now := self._stamp()) != stamp:
                 seen_at, stamp = time.monotonic(), now
@@ -176,12 +192,29 @@ class Lock:
             return 0
 
 
-def _take(descriptor: int) -> bool:
+def _wait_for_the_end_of(pid: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except OSError:  # a kernel that has no such thing
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(_WATCH_EVERY_S)
+    else:
+        select.select([descriptor], [], [])
+
+
+def _take(descriptor: int, patience_s: float = 0) -> bool:
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOOK_AGAIN_S)
+        else:
+            return True
 
 
 def _keep_only(writer: int) -> None:
@@ -195,18 +228,3 @@ def _keep_only(writer: int) -> None:
             with contextlib.suppress(OSError):
                 os.close(number)
     sys.stdin = sys.stdout = sys.stderr = None
-
-
-def _session_of_owner() -> int | None:
-    """The SSH daemon's process that serves the owner's connection; None when the run came another way."""
-    pid = os.getppid()
-    while pid > 1:
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return None
-        name = status[status.index("(") + 1 : status.rindex(")")]
-        if name.startswith("sshd"):
-            return pid
-        pid = int(status[status.rindex(")") + 2 :].split()[1])
-    return None

@@ -82,7 +82,7 @@ def deploys(seen: Seen) -> Verdict:
     who = f"{lock['who'] or 'somebody'} since {lock['since'] or 'an unknown time'}{why}"
     if lock["held"]:
         return warning(f"a deploy is going on: {who}", "Wait for it, then `./ai doctor` again")
-    # A run that comes to its end, also a failed one, takes the note away with the lock.
+    # The note goes with the lock, unless the process that keeps both was killed.
     stale = lock["noted"]
     fixes = (Fix("remove-stale-lock", lock["path"]),) if stale else ()
     if journal["open"]:
