@@ -62,6 +62,22 @@ class Plan:
     pending: bool = False
 
     @property
+    def lost(self) -> set[str]:
+        """The hosts whose machine somebody else took away: guards stand there before nothing."""
+        made = {step.thing.host for step in self.of("make") if step.thing.is_machine}
+        return made & set(self.guards)
+
+    @property
+    def reborn(self) -> list[str]:
+        """Addresses of the keys of machines that are made once more: a first contact has used up what they had."""
+        again = [step.thing for step in self.of("replace", "make") if step.thing.is_machine]
+        return [
+            f"{thing.address.rsplit('.', 2)[0]}.module.host_key.terraform_data.keys"
+            for thing in again
+            if thing.host in {*self.loses_data, *self.lost}
+        ]
+
+    @property
     def loses_data(self) -> list[str]:
         """The hosts whose disks go."""
         gone = {

@@ -46,6 +46,8 @@ class Terraform:
     verbose: Callable[[str], None] | None = None
     on_tick: Callable[[], None] = lambda: None
     on_interrupt: Callable[[], None] = lambda: None
+    # Of the environment, what is meant for this run beside what `environment` lets through.
+    more: Mapping[str, str] = field(default_factory=dict)
     _words: CommandLine = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class Terraform:
             self._write(log, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {' '.join(words)}\n")
             # A session of its own: Ctrl-C reaches us alone. umask: a plan and a state are nobody else's business.
             process = subprocess.Popen(
-                words, cwd=self.folder, env=environment(os.environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                words, cwd=self.folder, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, start_new_session=True, umask=0o077,
             )  # fmt: skip
             lines = _Reader(process)
@@ -81,10 +83,13 @@ class Terraform:
         """Run and return what it printed; that goes into no log, for it may hold anything. Empty when it failed."""
         words = [*self.program.words, *self._words.generate_cmd_string(command, *arguments, **options)[1:]]
         done = subprocess.run(
-            words, cwd=self.folder, env=environment(os.environ), stdin=subprocess.DEVNULL, capture_output=True,
+            words, cwd=self.folder, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True,
             text=True, check=False,
         )  # fmt: skip
         return "" if done.returncode else done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return environment(os.environ) | dict(self.more)
 
     def _follow(self, lines: _Reader, log: IO[bytes], on_event: Callable[[Event], None]) -> None:
         while True:

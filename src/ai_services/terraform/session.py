@@ -37,6 +37,7 @@ class Session:
     screen: Screen
     verbose: bool = False
     _files: list[str] = field(init=False)
+    _unprotected: bool = field(init=False, default=False)
     _things: dict[str, Thing] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,8 +62,10 @@ class Session:
         Raises:
             OperatorError: a value is wrong, the state is in use, a provider says no.
         """
-        options = {"destroy": FLAG} if destroy else {}
-        found = self._plan("Comparing what is there with what is wanted", "plan", var_file=self._files, **options)
+        words, options = "Comparing what is there with what is wanted", {"destroy": FLAG} if destroy else {}
+        found = self._plan(words, "plan", var_file=self._files, **options)
+        if not destroy and found.reborn:
+            found = self._plan(words, "plan", var_file=self._files, replace=found.reborn)
         self._things = {step.thing.address: step.thing for step in found.steps}
         return found
 
@@ -80,11 +83,14 @@ class Session:
         """Let the data go that `found` destroys: what protects it is changed in place, and nothing else.
 
         That is possible only with the values that were last applied: with others the machine itself would change.
+        Where the machine is gone, nothing can be changed in place; there the guard is told by the run itself.
 
         Raises:
             OperatorError: other values than the last that we know of were applied, or it failed.
         """
-        if not found.guards:
+        self._unprotected = True
+        guards = [address for host, address in found.guards.items() if host not in found.lost]
+        if not guards:
             return
         self._write("unprotected", {"ai_protect_data": False})
         secrets = [file for file in self._files if file != self._file("values")]
@@ -92,7 +98,7 @@ class Session:
             if not Path(values).is_file():
                 continue
             files = [values, *secrets, self._file("unprotected")]
-            lifting = self._plan(_LIFTING, "lift", var_file=files, target=list(found.guards.values()))
+            lifting = self._plan(_LIFTING, "lift", var_file=files, target=guards)
             if not lifting.of("destroy", "replace") and not lifting.guards:
                 self._carry_out("lift", _LIFTING, {})
                 return
@@ -181,4 +187,5 @@ class Session:
         return Terraform(
             self.program, self.workspace.folder, self.log, list(self.values.secrets.values()), echo,
             on_tick=story.tick if story else lambda: None, on_interrupt=interrupted,
+            more={"TF_VAR_ai_protect_data": "false"} if self._unprotected else {},
         )  # fmt: skip

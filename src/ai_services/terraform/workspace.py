@@ -82,6 +82,11 @@ class Workspace:
         for file in (file for kind in kinds for file in switches[kind]):
             shutil.copyfile(file, self.folder / file.name)
         shutil.copytree(self.source / "modules", self.folder / "modules")
+        # Keys of machines that are half made, and files of this run: whichever door made them, the other goes on.
+        hosts = self.source / ".hosts"
+        hosts.mkdir(mode=0o700, exist_ok=True)
+        if not (self.folder / hosts.name).is_symlink():
+            (self.folder / hosts.name).symlink_to(hosts)
         if (lock := self.source / ".terraform.lock.hcl").is_file():
             shutil.copyfile(lock, self.folder / lock.name)
         # Linked, not copied: they may hold secrets, and there is one place for these.

@@ -95,14 +95,15 @@ def _apply(session: Session, wish: Wish) -> Plan:
         return plan
     _show(plan, session.screen)
     lifted = session.values.of("ai_protect_data") == {False}
-    if plan.guards and not lifted:
+    guarded = sorted(set(plan.guards) - plan.lost)
+    if guarded and not lifted:
         raise OperatorError(
-            f"{_LOSES.format(hosts=', '.join(plan.guards))} It is protected (ai_protect_data); nothing was changed.",
+            f"{_LOSES.format(hosts=', '.join(guarded))} It is protected (ai_protect_data); nothing was changed.",
             hint="If that is meant: ./ai provision --set ai_protect_data=false (it asks once more)",
             exit_code=BLOCKED,
         )
     if not wish.yes:
-        gone = " ".join(sorted({*plan.loses_data, *plan.guards}))
+        gone = " ".join(sorted({*plan.loses_data, *guarded}))
         ask.agree(
             *((gone, f"Data cannot be brought back. Type {gone}") if gone else ("yes", "Go on? (yes/no)")), "changed"
         )
