@@ -148,7 +148,12 @@ class Session:
         common: dict[str, Any] = {"out": file, "detailed_exitcode": FLAG, "json": FLAG, "input": False}
         self._run(words, "plan", good=(0, _PLANNED_CHANGES), **common, **options)
         # It holds every value in the clear, so it is read and not kept.
-        return plan.read(json.loads(self._terraform(None).read("show", file, json=FLAG) or "{}"))
+        if not (shown := self._terraform(None).read("show", file, json=FLAG)):
+            raise OperatorError(
+                f"{self.program} made a plan and cannot show it. Nothing was changed.",
+                hint=f"See what it says by hand: cd terraform && terraform plan\n  Everything so far: {self.log}",
+            )
+        return plan.read(json.loads(shown))
 
     def _carry_out(self, name: str, words: str, things: dict[str, Thing]) -> None:
         # Ephemeral values are in no plan and must be given again.
