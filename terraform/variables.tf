@@ -147,6 +147,12 @@ variable "ai_gateway_address" {
     condition     = alltrue([for host in values(var.ai_hosts) : (host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address) == null || (host.ai_address == null ? var.ai_address : host.ai_address) == null ? true : strcontains((host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address), ":") == strcontains((host.ai_address == null ? var.ai_address : host.ai_address), ":")])
     error_message = "ai_gateway_address (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address) == null || (host.ai_address == null ? var.ai_address : host.ai_address) == null ? true : strcontains((host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address), ":") == strcontains((host.ai_address == null ? var.ai_address : host.ai_address), ":"))])}): it is of another family than ai_address. Give both as IPv4, or both as IPv6."
   }
+
+  # elsewhere
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : (host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address) == null || (host.ai_address == null ? var.ai_address : host.ai_address) == null ? true : strcontains("${(host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address)}${(host.ai_address == null ? var.ai_address : host.ai_address)}", ":") || (host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address) != (host.ai_address == null ? var.ai_address : host.ai_address) && try(cidrhost("${(host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address)}/${(host.ai_address_prefix == null ? var.ai_address_prefix : host.ai_address_prefix)}", 0) == cidrhost("${(host.ai_address == null ? var.ai_address : host.ai_address)}/${(host.ai_address_prefix == null ? var.ai_address_prefix : host.ai_address_prefix)}", 0), true)])
+    error_message = "ai_gateway_address (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address) == null || (host.ai_address == null ? var.ai_address : host.ai_address) == null ? true : strcontains("${(host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address)}${(host.ai_address == null ? var.ai_address : host.ai_address)}", ":") || (host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address) != (host.ai_address == null ? var.ai_address : host.ai_address) && try(cidrhost("${(host.ai_gateway_address == null ? var.ai_gateway_address : host.ai_gateway_address)}/${(host.ai_address_prefix == null ? var.ai_address_prefix : host.ai_address_prefix)}", 0) == cidrhost("${(host.ai_address == null ? var.ai_address : host.ai_address)}/${(host.ai_address_prefix == null ? var.ai_address_prefix : host.ai_address_prefix)}", 0), true))])}): it is not another address in the network of ai_address and ai_address_prefix. Give the router's address there, as 192.168.20.1 for 192.168.20.30 with 24 bits."
+  }
 }
 
 variable "ai_ipv6_address" {
@@ -170,6 +176,12 @@ variable "ai_ipv6_address" {
   validation {
     condition     = alltrue([for host in values(var.ai_hosts) : (host.ai_machine == null ? var.ai_machine : host.ai_machine) != "digitalocean_vm" || (host.ai_ipv6_address == null ? var.ai_ipv6_address : host.ai_ipv6_address) == null])
     error_message = "ai_ipv6_address (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_machine == null ? var.ai_machine : host.ai_machine) != "digitalocean_vm" || (host.ai_ipv6_address == null ? var.ai_ipv6_address : host.ai_ipv6_address) == null)])}): DigitalOcean chooses the addresses of a droplet. Leave it out."
+  }
+
+  # unique
+  validation {
+    condition     = length(compact([for host in values(var.ai_hosts) : (host.ai_ipv6_address == null ? var.ai_ipv6_address : host.ai_ipv6_address)])) == length(distinct(compact([for host in values(var.ai_hosts) : (host.ai_ipv6_address == null ? var.ai_ipv6_address : host.ai_ipv6_address)])))
+    error_message = "ai_ipv6_address: two hosts have the same address. Give each host in ai_hosts an ai_ipv6_address of its own."
   }
 }
 
@@ -361,6 +373,12 @@ variable "ai_proxmox_vm_id" {
     condition     = var.ai_proxmox_vm_id == null ? true : floor(var.ai_proxmox_vm_id) == var.ai_proxmox_vm_id && var.ai_proxmox_vm_id >= 100 && var.ai_proxmox_vm_id <= 999999999
     error_message = "ai_proxmox_vm_id: give 100 to 999999999."
   }
+
+  # unique
+  validation {
+    condition     = length(compact([for host in values(var.ai_hosts) : (host.ai_proxmox_vm_id == null ? var.ai_proxmox_vm_id : host.ai_proxmox_vm_id)])) == length(distinct(compact([for host in values(var.ai_hosts) : (host.ai_proxmox_vm_id == null ? var.ai_proxmox_vm_id : host.ai_proxmox_vm_id)])))
+    error_message = "ai_proxmox_vm_id: two VMs have the same number. Give each host in ai_hosts a ai_proxmox_vm_id of its own."
+  }
 }
 
 variable "ai_proxmox_storage" {
@@ -441,6 +459,12 @@ variable "ai_proxmox_pci_path" {
   validation {
     condition     = var.ai_proxmox_pci_path == null ? true : can(regex("^(?:[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2})$", var.ai_proxmox_pci_path))
     error_message = "ai_proxmox_pci_path: give a PCI address without function, as 0000:01:00."
+  }
+
+  # unique
+  validation {
+    condition     = length(compact([for host in values(var.ai_hosts) : (host.ai_proxmox_pci_path == null ? var.ai_proxmox_pci_path : host.ai_proxmox_pci_path)])) == length(distinct(compact([for host in values(var.ai_hosts) : (host.ai_proxmox_pci_path == null ? var.ai_proxmox_pci_path : host.ai_proxmox_pci_path)])))
+    error_message = "ai_proxmox_pci_path: two hosts have the same card. Give each host in ai_hosts a ai_proxmox_pci_path of its own."
   }
 }
 
@@ -582,6 +606,12 @@ variable "ai_cloudflare_record_id" {
   validation {
     condition     = var.ai_cloudflare_record_id == null ? true : can(regex("^(?:[0-9a-f]{32})$", var.ai_cloudflare_record_id))
     error_message = "ai_cloudflare_record_id: give a record's id of 32 hex digits, as 023e105f4ecef8ad9ca31a8372d0c353."
+  }
+
+  # unique
+  validation {
+    condition     = length(compact([for host in values(var.ai_hosts) : (host.ai_cloudflare_record_id == null ? var.ai_cloudflare_record_id : host.ai_cloudflare_record_id)])) == length(distinct(compact([for host in values(var.ai_hosts) : (host.ai_cloudflare_record_id == null ? var.ai_cloudflare_record_id : host.ai_cloudflare_record_id)])))
+    error_message = "ai_cloudflare_record_id: two hosts adopt the same record. Give each host in ai_hosts a ai_cloudflare_record_id of its own."
   }
 }
 

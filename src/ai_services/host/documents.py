@@ -4,7 +4,7 @@ bootstrap/ai/ai.example.yml   every variable with its default, commented out
 bootstrap/ai/ai.schema.json   JSON schema of ai.yml, for editors
 docs/settings.md              every variable in words
 docs/gpus.md                  every card of the table, and what it can run
-terraform/{variables,settings,hosts}.tf, terraform/tests/validations.tftest.hcl
+terraform/{variables,settings,hosts}.tf, terraform/tests/refusals_*.tftest.hcl
                               Terraform's variables with their validations, and a test of each
 docs/terraform-reference.md, terraform/modules/*/README.md
                               inputs and outputs
@@ -39,8 +39,8 @@ def documents(top: Path) -> dict[Path, str]:
         top / "terraform" / "variables.tf": terraform_files.variables_file(),
         top / "terraform" / "settings.tf": terraform_files.settings_file(),
         top / "terraform" / "hosts.tf": terraform_files.hosts_file(),
-        top / "terraform" / "tests" / "validations.tftest.hcl": terraform_tests.page(),
     }
+    made |= {top / "terraform" / "tests" / name: text for name, text in terraform_tests.pages().items()}
     made |= terraform_pages.pages(top)
     for specs in sorted((top / "ansible" / "roles").glob("*/meta/argument_specs.yml")):
         made[specs.parents[1] / "README.md"] = role_page(specs.parents[1].name, yaml.safe_load(specs.read_text()))

@@ -72,6 +72,9 @@ def reference(root: list[Entry]) -> str:
         "}",
         "```",
         "",
+        "Mind your spelling there: Terraform drops a name inside `ai_hosts` that it does not know without a word. "
+        "`./ai provision` refuses it.",
+        "",
         "## Outputs",
         "",
         "| output | what it says |",

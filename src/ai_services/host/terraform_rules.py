@@ -25,6 +25,15 @@ class Rule:
     of_all: bool = False
 
 
+def _unique(variable: str, why: str) -> Rule:
+    values = f"compact([for host in hosts : {{{variable}}}])"
+    return Rule(
+        variable, "unique", f"length({values}) == length(distinct({values}))", why,
+        f"Give each host in ai_hosts {_AN.get(variable, 'a')} {variable} of its own.", of_all=True,
+    )  # fmt: skip
+
+
+_AN: Final = {"ai_domain": "an", "ai_address": "an", "ai_ipv6_address": "an"}
 _NEW_VM: Final = '{ai_machine} == "existing_host"'
 
 RULES: Final = (
@@ -33,12 +42,7 @@ RULES: Final = (
         "a certificate (ai_tls) and a record (ai_dns) are for a name",
         "Give a full domain name, as ai.internal.example.com.",
     ),
-    Rule(
-        "ai_domain", "unique",
-        "length(compact([for host in hosts : {ai_domain}])) == "
-        "length(distinct(compact([for host in hosts : {ai_domain}])))",
-        "two hosts have the same name", "Give each host in ai_hosts an ai_domain of its own.", of_all=True,
-    ),
+    _unique("ai_domain", "two hosts have the same name"),
     Rule(
         "ai_tls_certificate_file", "needed", '{ai_tls} != "own" || {ai_tls_certificate_file} != null',
         'ai_tls is "own"', "Give the path of a file with the certificate and its chain (PEM).",
@@ -88,12 +92,7 @@ RULES: Final = (
         "ai_address", "unused", '{ai_machine} != "digitalocean_vm" || {ai_address} == null',
         "DigitalOcean chooses the address of a droplet", "Leave it out.",
     ),
-    Rule(
-        "ai_address", "unique",
-        "length(compact([for host in hosts : {ai_address}])) == "
-        "length(distinct(compact([for host in hosts : {ai_address}])))",
-        "two hosts have the same address", "Give each host in ai_hosts an ai_address of its own.", of_all=True,
-    ),
+    _unique("ai_address", "two hosts have the same address"),
     Rule(
         "ai_host_key", "needed", '{ai_machine} != "existing_host" || {ai_host_key} != null',
         "no host key is taken on trust",
@@ -114,6 +113,15 @@ RULES: Final = (
         "it is of another family than ai_address", "Give both as IPv4, or both as IPv6.",
     ),
     Rule(
+        "ai_gateway_address", "elsewhere",
+        "{ai_gateway_address} == null || {ai_address} == null ? true : "
+        'strcontains("${{ai_gateway_address}}${{ai_address}}", ":") || {ai_gateway_address} != {ai_address} && '
+        'try(cidrhost("${{ai_gateway_address}}/${{ai_address_prefix}}", 0) == '
+        'cidrhost("${{ai_address}}/${{ai_address_prefix}}", 0), true)',
+        "it is not another address in the network of ai_address and ai_address_prefix",
+        "Give the router's address there, as 192.168.20.1 for 192.168.20.30 with 24 bits.",
+    ),
+    Rule(
         "ai_address_prefix", "too_long",
         '{ai_address} == null ? true : strcontains({ai_address}, ":") || {ai_address_prefix} <= 32',
         "a prefix of an IPv4 network has at most 32 bits", "Give 1 to 32, as 24.",
@@ -126,6 +134,7 @@ RULES: Final = (
         "ai_ipv6_address", "unused", '{ai_machine} != "digitalocean_vm" || {ai_ipv6_address} == null',
         "DigitalOcean chooses the addresses of a droplet", "Leave it out.",
     ),
+    _unique("ai_ipv6_address", "two hosts have the same address"),
     Rule(
         "ai_ssh_public_key_file", "needed",
         f'{_NEW_VM} || {{ai_ssh_public_key_file}} != null || '
@@ -149,6 +158,8 @@ RULES: Final = (
         "ai_proxmox_pci_id", "needed", "({ai_proxmox_pci_path} == null) == ({ai_proxmox_pci_id} == null)",
         "a mapping is made of a card's PCI address and its id", "Give ai_proxmox_pci_path and ai_proxmox_pci_id both.",
     ),
+    _unique("ai_proxmox_vm_id", "two VMs have the same number"),
+    _unique("ai_proxmox_pci_path", "two hosts have the same card"),
     Rule(
         "ai_digitalocean_token_file", "needed",
         '{ai_machine} != "digitalocean_vm" || var.ai_digitalocean_token_file != null',
@@ -164,6 +175,7 @@ RULES: Final = (
         'endswith(".${trimsuffix(lower({ai_domain}), ".")}", ".${trimsuffix(lower({ai_cloudflare_zone}), ".")}")',
         "ai_domain is not in it", "Give the zone that ai_domain ends in.",
     ),
+    _unique("ai_cloudflare_record_id", "two hosts adopt the same record"),
     Rule(
         "ai_cloudflare_ipv6_record_id", "unused",
         "{ai_cloudflare_ipv6_record_id} == null || {ai_ipv6_address} != null",

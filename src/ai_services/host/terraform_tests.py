@@ -1,6 +1,7 @@
-"""Terraform's own unit test of each validation: terraform/tests/validations.tftest.hcl.
+"""Terraform's own unit test of each validation: terraform/tests/refusals_*.tftest.hcl.
 
-One run per validation, called after it, with one value that breaks it and nothing else.
+One run per validation, called after it, with one value that breaks it and nothing else. Three files, so that they can
+be run side by side.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 from ai_services.host.hcl_rules import literal
 from ai_services.host.machine_settings import FOR_ALL, Address
 from ai_services.host.settings_kinds import Branch, Choice, Domain, File, Kind, Networks, Several, Text, Url, Whole
-from ai_services.host.terraform_files import MADE, Validation, all_variables, formatted, validations
+from ai_services.host.terraform_files import MADE, Validation, all_variables, formatted, machine_variables, validations
 
 _FILES: Final = "tests/files"
 HOST_KEY: Final = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'J' + '0' * 42}"
@@ -48,11 +49,24 @@ _OWN: Final[dict[str, Any]] = {
     "ai_tls_key_file": f"{_FILES}/key",
 }
 _CLOUDFLARE: Final[dict[str, Any]] = {"ai_dns": "cloudflare_record", "ai_cloudflare_zone": "example.com"}
+_TWO: Final[dict[str, Any]] = {
+    "ai_hosts": {
+        "one": {"ai_domain": "one.example.com", "ai_address": "192.0.2.11"},
+        "two": {"ai_domain": "two.example.com", "ai_address": "192.0.2.12"},
+    }
+}
 
 # By the validation's id: what breaks it, upon GOOD.
 _BROKEN: Final[dict[str, dict[str, Any]]] = {
     "ai_domain__needed": {"ai_domain": None},
     "ai_domain__unique": {"ai_hosts": {"one": {"ai_address": "192.0.2.1"}, "two": {"ai_address": "192.0.2.2"}}},
+    "ai_ipv6_address__unique": {**_TWO, "ai_ipv6_address": "2001:db8::30"},
+    "ai_proxmox_vm_id__unique": {**_TWO, "ai_proxmox_vm_id": 120},
+    "ai_proxmox_pci_path__unique": {
+        **_TWO, "ai_proxmox_pci_path": "0000:01:00", "ai_proxmox_pci_id": "10de:13f1", "ai_proxmox_pci_mapping": "gpu0"
+    },
+    "ai_cloudflare_record_id__unique": {**_TWO, "ai_cloudflare_record_id": "0" * 32},
+    "ai_gateway_address__elsewhere": {**_PROXMOX, "ai_gateway_address": "192.0.3.1"},
     "ai_tls_certificate_file__needed": {**_OWN, "ai_tls_certificate_file": None},
     "ai_tls_certificate_file__unused": {"ai_tls_certificate_file": f"{_FILES}/certificate.pem"},
     "ai_tls_key_file__needed": {**_OWN, "ai_tls_key_file": None},
@@ -106,8 +120,18 @@ def failing(rule: Validation) -> list[str]:
     return [f"var.{rule.variable}", *([] if is_on or rule.variable not in FOR_ALL else ["output.ai_hosts"])]
 
 
-def page() -> str:
-    """Return validations.tftest.hcl."""
+def pages() -> dict[str, str]:
+    """Return the test files by name."""
+    machine = machine_variables()
+    groups: dict[str, list[Validation]] = {"machine": [], "settings": [], "hosts": []}
+    for rule in validations():
+        group = "hosts" if rule.variable == "ai_hosts" else "machine" if rule.variable in machine else "settings"
+        groups[group].append(rule)
+    return {f"refusals_{group}.tftest.hcl": page(rules) for group, rules in groups.items()}
+
+
+def page(rules: list[Validation]) -> str:
+    """Return a test file with a run for each of these."""
     parts = [
         MADE.format(source="terraform_tests.py"),
         "",
@@ -115,7 +139,7 @@ def page() -> str:
         *(f"  {name} = {literal(value)}" for name, value in GOOD.items()),
         "}",
     ]
-    for rule in validations():
+    for rule in rules:
         parts += [
             "",
             f'run "{rule.id}" {{',
