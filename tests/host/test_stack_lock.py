@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from ai_stack.lock import Lock, LockedError
 from support.stack import wait_until
+
+from ai_services.host import presence
 
 pytestmark = pytest.mark.promise("B.3")
 
@@ -113,6 +116,22 @@ def test_the_lock_ends_with_the_run_and_leaves_nothing_behind(lock: Lock, run: s
     run.kill()
     wait_until(lambda: lock.holder() is None, "the lock is free after its run", 10)
     wait_until(lambda: not (lock.root / "lock.json").exists(), "nobody is said to be at work", 10)
+
+
+def test_what_shows_a_host_that_a_run_lives_ends_with_it(tmp_path: Path, run: subprocess.Popen[bytes]) -> None:
+    """Here the other end of the connection is this machine; tests/host/test_stack.py goes over SSH."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    command = [sys.executable, presence.__file__, str(run.pid), str(tmp_path / "socket")]
+    surroundings = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=surroundings) as here:
+        assert here.stdout is not None
+        there = int(here.stdout.readline())
+        assert not presence.ended(there, 0.2)
+        run.kill()
+        assert presence.ended(there, 30)
+        assert here.wait(30) == 0
 
 
 def test_a_run_that_lives_needs_no_lease(lock: Lock, run: subprocess.Popen[bytes]) -> None:
