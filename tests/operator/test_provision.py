@@ -67,6 +67,7 @@ class Site:
     """An operator with a checkout of their own: its root module, and a stand-in for `./ai deploy`."""
 
     top: Path
+    state_file: str = "terraform.tfstate"
 
     @property
     def module(self) -> Path:
@@ -80,7 +81,7 @@ class Site:
 
     @property
     def state(self) -> dict[str, Any]:
-        found = json.loads((self.module / "terraform.tfstate").read_text())
+        found = json.loads((self.module / self.state_file).read_text())
         assert isinstance(found, dict)
         return found
 
@@ -244,8 +245,11 @@ def test_values_are_refused_by_name_before_anything_is_made(site: Site) -> None:
 
 @needs_terraform
 def test_destroying_asks_for_the_name_and_leaves_the_machine(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state is kept in a place of the user's own choice, and both doors look there."""
     from ai_services.host.remains import Remains
 
+    (site.module / "backend.tf").write_text('terraform {\n  backend "local" {\n    path = "kept.tfstate"\n  }\n}\n')
+    site.state_file = "kept.tfstate"
     assert site.provision("--yes").exit_code == 0
     found = Remains(containers=["gateway"], volumes={"ollama": 1900}, roles=["docker"], stack=True)
     monkeypatch.setattr("ai_services.host.connect.reach", lambda target, *_, **__: target)

@@ -27,6 +27,7 @@ _STATE: Final = "terraform.tfstate"
 # Named last, so that it is merged last.
 _BACKEND: Final = "zz_state_override.tf"
 _OWN_BACKEND: Final = re.compile(r'^\s*(?:backend\s+"|cloud\s*\{)', re.MULTILINE)
+_LOCAL_BACKEND: Final = re.compile(r'^\s*backend\s+"local"\s*\{([^}]*)\}', re.MULTILINE)
 _KIND_GIVEN: Final = re.compile(r'"?(ai_machine|ai_dns)"?\s*[=:]\s*"(\w+)"')
 
 
@@ -92,8 +93,8 @@ class Workspace:
         # Linked, not copied: they may hold secrets, and there is one place for these.
         for file in self._own_values():
             (self.folder / file.name).symlink_to(file)
-        if not self.has_backend:
-            path = json.dumps(str(self.state)).replace("${", "$${").replace("%{", "%%{")
+        if (kept := self._local_file()) is not None:
+            path = json.dumps(str(kept)).replace("${", "$${").replace("%{", "%%{")
             backend = f'terraform {{\n  backend "local" {{\n    path = {path}\n  }}\n}}\n'
             (self.folder / _BACKEND).write_text(backend, encoding="utf-8")
 
@@ -105,8 +106,18 @@ class Workspace:
                 return content
         return {}
 
+    def _local_file(self) -> Path | None:
+        """Return the whole path of a state that is a file; a relative path begins in terraform/, not in the copy."""
+        if not self.has_backend:
+            return self.state
+        for file in self._root_files():
+            if found := _LOCAL_BACKEND.search(file.read_text(encoding="utf-8")):
+                path = re.search(r'^\s*path\s*=\s*"([^"]+)"', found[1], re.MULTILINE)
+                return self.source / (path[1] if path else _STATE)
+        return None
+
     def _same_state(self) -> None:
-        if self.has_backend and self.local_state().get("resources"):
+        if self._local_file() != self.state and self.local_state().get("resources"):
             raise OperatorError(
                 f"{self.state} knows machines, and a backend in {self.source} names another place for the state.",
                 hint=f"Move it there first: cd {self.source} && terraform init -migrate-state",
