@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from terraform.proxmox.access import Account
+from terraform.proxmox.access import MODULE_PRIVILEGES, Account
 from terraform.proxmox.refusals import Refused
 from terraform.world import PROXMOX_SECRET, ZONE, World, secrets_in, shown_plan
 
 KINDS = ("proxmox_vm", "cloudflare_record")
+TASKS_TAKE_S = 0.05
 NAME, ADDRESS = f"ai.{ZONE}", "192.0.2.30"
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("apply-proxmox")]
 
@@ -38,7 +39,8 @@ def test_a_wrong_token_is_named_before_anything_is_made(here: World) -> None:
 def test_a_missing_privilege_is_named(here: World) -> None:
     name = "ai@pve!terraform"
     whole = here.pve.doors.accounts[name]
-    here.pve.doors.accounts[name] = Account(name, PROXMOX_SECRET, {"/": set(whole.privileges["/"]) - {"Mapping.Use"}})
+    fewer = {"/": set(whole.privileges["/"]) - {"Mapping.Use"}}
+    here.pve.doors.accounts[name] = Account(name, PROXMOX_SECRET, fewer, whole.used)
     outcome = here.workshop.apply()
     assert outcome.status != 0
     assert "Permission check failed (/mapping/pci/gpu, Mapping.Use)" in " ".join(outcome.text.split())
@@ -85,12 +87,20 @@ def test_the_key_that_the_machine_shows_is_the_one_that_was_pinned(here: World) 
 
 def test_no_secret_is_in_the_state_the_plan_or_what_terraform_says(here: World) -> None:
     secrets = secrets_in(here.workshop.folder.parent)
-    assert len(secrets) >= 4
+    first_contact = here.pve.storages.all["local"].volumes["local:iso/ai-ai-seed.iso"].data.decode(errors="ignore")
+    secrets["first-contact key"] = first_contact[first_contact.index("OPENSSH PRIVATE KEY") :].splitlines()[2].strip()
+    assert {"Proxmox token", "Cloudflare token", "GHCR token", "guests/192.0.2.30/taken", "secrets/key"} <= set(secrets)
     saved = here.workshop.root / "saved.plan"
-    outcome = here.workshop.plan("-out", str(saved))
+    log = here.workshop.folder / "info.log"
+    here.workshop.environment |= {"TF_LOG": "INFO", "TF_LOG_PATH": str(log)}
+    # Something to do, so that the plan bears values.
+    assert here.workshop.plan("-out", str(saved), "-var", "ai_vm_cores=6").status == 2
+    for name in ("TF_LOG", "TF_LOG_PATH"):
+        del here.workshop.environment[name]
     places = {
         "state": (here.workshop.root / "terraform.tfstate").read_text(),
-        "what plan says": outcome.text,
+        "log": log.read_text(),
+        "what Terraform says": "".join(here.workshop.said),
         "plan": shown_plan(here.workshop, saved),
         "the machine's configuration": json.dumps([machine.config for machine in here.pve.machines.all.values()]),
     }
@@ -207,3 +217,7 @@ def test_nothing_is_left_behind(here: World) -> None:
         "local-lvm": [],
     }
     assert here.workshop.state()["resources"] == []
+
+
+def test_the_token_needed_every_privilege_that_we_ask_for_and_no_other(here: World) -> None:
+    assert here.pve.doors.accounts["ai@pve!terraform"].used == MODULE_PRIVILEGES

@@ -43,6 +43,8 @@ class Workshop:
     cli_configuration: Path
     values: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    # everything that Terraform said so far
+    said: list[str] = field(default_factory=list)
 
     @property
     def root(self) -> Path:
@@ -83,6 +85,7 @@ class Workshop:
             cwd=self.root, env=self._environment() | more, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=280, check=False,
         )  # fmt: skip
+        self.said.append(ended.stdout)
         return Outcome(ended.returncode, ended.stdout)
 
     def apply(self, *options: str, **values: Any) -> Outcome:

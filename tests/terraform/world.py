@@ -124,9 +124,9 @@ class World:
 
 
 @contextlib.contextmanager
-def made(folder: Path, *kinds: str) -> Iterator[World]:
+def made(folder: Path, *kinds: str, tasks_take_s: float = 0.0) -> Iterator[World]:
     """A world of its own in a folder, with a working copy of the root."""
-    pve = node(secret=PROXMOX_SECRET)
+    pve = node(secret=PROXMOX_SECRET, takes_s=tasks_take_s)
     pve.storages.internet[IMAGE_URL] = IMAGE
     pve.mappings.all["gpu"] = {
         "id": "gpu", "map": ["node=pve,path=0000:01:00,id=10de:2684,subsystem-id=1043:88e2,iommugroup=12"],

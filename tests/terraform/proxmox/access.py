@@ -24,12 +24,10 @@ MODULE_PRIVILEGES = frozenset(
         "Mapping.Use",
         "SDN.Use",
         "Sys.AccessNetwork",
-        "Sys.Audit",
         "VM.Allocate",
         "VM.Audit",
         "VM.Config.CDROM",
         "VM.Config.CPU",
-        "VM.Config.Cloudinit",
         "VM.Config.Disk",
         "VM.Config.HWType",
         "VM.Config.Memory",
@@ -50,13 +48,18 @@ class Account:
     name: str
     secret: str
     privileges: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    # which of them something depended on so far
+    used: set[str] = field(default_factory=set, compare=False)
 
     def has(self, path: str, privilege: str) -> bool:
         """Whether it has a privilege on a path. Root has all."""
         if self.name == ROOT:
             return True
         found = [known for known in self.privileges if known == "/" or f"{path}/".startswith(f"{known}/")]
-        return bool(found) and privilege in set(self.privileges[max(found, key=len)])
+        granted = bool(found) and privilege in set(self.privileges[max(found, key=len)])
+        if granted:
+            self.used.add(privilege)
+        return granted
 
     def need(self, path: str, *privileges: str) -> None:
         """Refuse with 403 unless it has every privilege on the path."""
