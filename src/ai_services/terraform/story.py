@@ -39,7 +39,8 @@ class Story:
         self.said: dict[str, list[str]] = {}
         self.done = 0
         self._screen, self._things, self._now = screen, things or {}, now
-        self._running: dict[str, tuple[str, float]] = {}
+        # Address -> what is going on, and since when; None where that is said already.
+        self._running: dict[str, tuple[str, float | None]] = {}
         self._several = len({thing.host for thing in self._things.values() if thing.host}) > 1
         self._words, self._begun, self._last_line = words, now(), now()
         self._status: Status | None = screen.console.status(escape(words)) if screen.live else None
@@ -78,8 +79,10 @@ class Story:
     @property
     def doing(self) -> str:
         """What is going on: "making the virtual machine gpu-1 (12 s)", or nothing."""
-        running = [f"{what} ({duration(self._now() - since)})" for what, since in self._running.values()]
-        return ", ".join(running)
+        return ", ".join(
+            what if since is None else f"{what} ({duration(self._now() - since)})"
+            for what, since in self._running.values()
+        )
 
     def say(self, text: str) -> None:
         """Print a line of somebody else's beside all this."""
@@ -104,7 +107,7 @@ class Story:
             return
         self.said.setdefault(thing.address, []).append(line)
         if self._status and line.startswith(_GOES_ON):
-            self._running[thing.address] = (f"{self._name(thing)}: {line.removeprefix(_GOES_ON)}", self._now())
+            self._running[thing.address] = (f"{self._name(thing)}: {line.strip(' …')}", None)
             return
         if line and not line.startswith(_END):
             self._say(f"  {f'{thing.host} │ ' if self._several else ''}{line}".rstrip())
