@@ -12,10 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +25,15 @@ from typing import Any, Self
 
 import yaml
 
-from host.lab import hosts, internet, stock
+from host.lab import engine, hosts, internet, stock
 from host.lab.mirror import SUITES
 from host.lab.place import REPOSITORY, Lab, LabError
 
 FOLDER = REPOSITORY / "ansible" / "molecule"
 ROLES_FOLDER = REPOSITORY / "ansible" / "roles"
 ROLES = sorted(path.parents[2].name for path in ROLES_FOLDER.glob("*/molecule/default/molecule.yml"))
+# the role that most others need: applied once, to an image, where several are tried
+GROUND = "base"
 # roles that pull our images and models from the lab's registries
 STOCKED = {"ai_stack"}
 # "INFO     [default > verify] Executing", as molecule says without colours
@@ -79,6 +83,7 @@ class Runs:
         self._pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="molecule")
         self._running: set[subprocess.Popen[str]] = set()
         self._over = threading.Event()
+        self._grounds: dict[str, Future[str]] = {}  # suite -> image with GROUND on it
 
     def __enter__(self) -> Self:
         return self
@@ -90,84 +95,124 @@ class Runs:
         for process in tuple(self._running):
             _end(process)
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for suite in self._grounds:
+            engine.call("image", "rm", self._ground_image(suite), check=False)
 
-    def begin(self, case: Case) -> Future[Outcome]:
-        """Have the case run as soon as there is room."""
-        return self._pool.submit(self._run, case)
+    def begin(self, cases: Sequence[Case]) -> dict[Case, Future[Outcome]]:
+        """Have the cases run as soon as there is room; what most of them need is made once."""
+        standing = [case for case in cases if GROUND in _settings(case.role).get("molecule_needs", [])]
+        if self._command == "test":
+            for suite in {case.suite for case in standing}:
+                if sum(case.suite == suite for case in standing) > 1:
+                    self._grounds[suite] = self._pool.submit(self._lay_ground, suite)
+        # those that need not wait for it begin
+        order = sorted(cases, key=lambda case: case in standing and case.suite in self._grounds)
+        return {case: self._pool.submit(self._run, case) for case in order}
+
+    def _ground_image(self, suite: str) -> str:
+        return f"{self._lab.container('ground')}:{suite}"
+
+    def _lay_ground(self, suite: str) -> str:
+        """The image of a host with GROUND on it.
+
+        Raises:
+            LabError: the role, or Docker, failed.
+        """
+        case = Case(GROUND, suite)
+        with self._fresh(f"ground-{suite}", case) as folder:
+            outcome = self._molecule(case, f"ground-{suite}", folder, "converge")
+            if outcome.status != 0:
+                raise LabError(f"no host to try the other roles on; {outcome}\n{outcome.text[-4000:]}")
+            hosts.keep(self._lab, f"ground-{suite}", self._ground_image(suite))
+        return self._ground_image(suite)
 
     def _run(self, case: Case) -> Outcome:
-        whole = self._command == "test"
-        folder = self._lab.folder / "molecule" / case.host
-        if whole:
-            hosts.remove(self._lab, case.host)
-            shutil.rmtree(folder, ignore_errors=True)
+        if self._command == "test":
+            ground = self._grounds.get(case.suite) if GROUND in _settings(case.role).get("molecule_needs", []) else None
+            with self._fresh(case.host, case, image=ground.result() if ground else None) as folder:
+                return self._molecule(case, case.host, folder, "test", laid=ground is not None)
+        folder = self._folder(case.host)
         folder.mkdir(parents=True, exist_ok=True)
-        host = threading.Thread(target=self._start, args=(case, folder / "host"))
-        host.start()
-        try:
-            return self._molecule(case, folder)
-        finally:
-            host.join()
-            if whole and not os.environ.get(KEEP):
-                hosts.remove(self._lab, case.host)
+        self._start(case.host, case, None)
+        return self._molecule(case, case.host, folder, self._command)
 
-    def _start(self, case: Case, said: Path) -> None:
-        """Start the host; then `said` is there, and holds what went wrong, if anything did."""
-        said.unlink(missing_ok=True)
+    def _folder(self, host: str) -> Path:
+        return self._lab.folder / "molecule" / host
+
+    @contextmanager
+    def _fresh(self, host: str, case: Case, *, image: str | None = None) -> Iterator[Path]:
+        """A fresh host, which comes up beside, and its folder; gone in the end, unless KEEP is set."""
+        hosts.remove(self._lab, host)
+        shutil.rmtree(self._folder(host), ignore_errors=True)
+        self._folder(host).mkdir(parents=True)
+        coming = threading.Thread(target=self._start, args=(host, case, image))
+        coming.start()
+        try:
+            yield self._folder(host)
+        finally:
+            coming.join()
+            if not os.environ.get(KEEP):
+                hosts.remove(self._lab, host)
+
+    def _start(self, host: str, case: Case, image: str | None) -> None:
+        """Start the host; then the file `host` is in its folder, and holds what went wrong, if anything did."""
         error = ""
         try:
-            hosts.start(self._lab, case.host, suite=case.suite, gpus=_gpus(case.role))
+            gpus = tuple(_settings(case.role).get("molecule_gpus", []))
+            hosts.start(self._lab, host, suite=case.suite, gpus=gpus, image=image)
         except Exception as wrong:  # whatever it is, `prepare` waits for the file and tells
             error = f"the host did not come up: {wrong}"
-        coming = said.with_suffix(".coming")
+        coming = self._folder(host) / "coming"
         coming.write_text(error)
-        coming.replace(said)
+        coming.replace(coming.with_name("host"))
 
-    def _molecule(self, case: Case, folder: Path) -> Outcome:
+    def _molecule(self, case: Case, host: str, folder: Path, command: str, *, laid: bool = False) -> Outcome:
         outcome = Outcome(case)
-        if self._over.is_set():
-            return outcome
-        words = ["molecule", "--base-config", str(FOLDER / "config.yml"), self._command]
-        if self._command == "test":
+        words = ["molecule", "--base-config", str(FOLDER / "config.yml"), command]
+        if command == "test":
             words.append("--destroy=never")  # nothing is run after a failure: its words are the last ones
-        process = subprocess.Popen(
-            self._lab.inside(words),
-            cwd=ROLES_FOLDER / case.role,
-            env=self._environment(case, folder),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        self._running.add(process)
-        if self._over.is_set():
-            _end(process)
+        # Connections that are kept open have the host's name, which the next host of this name must not inherit.
+        with tempfile.TemporaryDirectory(prefix="molecule-") as connections:
+            process = subprocess.Popen(
+                self._lab.inside(words),
+                cwd=ROLES_FOLDER / case.role,
+                env=os.environ
+                | {
+                    "PATH": f"{REPOSITORY / '.venv' / 'bin'}:{os.environ['PATH']}",
+                    "NO_COLOR": "1",
+                    "MOLECULE_NO_COLOR": "1",
+                    "MOLECULE_SUITE": case.suite,
+                    "MOLECULE_HOST": host,
+                    "MOLECULE_LAID": GROUND if laid else "",
+                    "MOLECULE_LAB_FOLDER": str(self._lab.folder),
+                    "MOLECULE_EPHEMERAL_DIRECTORY": str(folder),
+                    "ANSIBLE_SSH_CONTROL_PATH_DIR": connections,
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            self._running.add(process)
+            if self._over.is_set():
+                _end(process)
+            self._read(process, outcome)
+            outcome.status = process.wait()
+            self._running.discard(process)
+        (folder / "log").write_text(outcome.text)
+        return outcome
+
+    def _read(self, process: subprocess.Popen[str], outcome: Outcome) -> None:
         began = time.monotonic()
-        lines: list[str] = []
         assert process.stdout is not None
         for said in process.stdout:
             line = COLOUR.sub("", said)
-            lines.append(line)
+            outcome.text += line
             if self._echo:
                 self._echo(line)
             if found := STEP.search(line):
                 began = _note(outcome, found, began)
-        outcome.status = process.wait()
-        self._running.discard(process)
-        outcome.text = "".join(lines)
-        return outcome
-
-    def _environment(self, case: Case, folder: Path) -> dict[str, str]:
-        return os.environ | {
-            "PATH": f"{REPOSITORY / '.venv' / 'bin'}:{os.environ['PATH']}",
-            "NO_COLOR": "1",
-            "MOLECULE_NO_COLOR": "1",
-            "MOLECULE_SUITE": case.suite,
-            "MOLECULE_HOST": case.host,
-            "MOLECULE_LAB_FOLDER": str(self._lab.folder),
-            "MOLECULE_EPHEMERAL_DIRECTORY": str(folder),
-        }
 
 
 def _note(outcome: Outcome, found: re.Match[str], began: float) -> float:
@@ -194,12 +239,12 @@ def _end(process: subprocess.Popen[str]) -> None:
         return
 
 
-def _gpus(role: str) -> tuple[str, ...]:
-    scenario: dict[str, Any] = yaml.safe_load((ROLES_FOLDER / role / "molecule/default/molecule.yml").read_text()) or {}
-    known = scenario
+def _settings(role: str) -> dict[str, Any]:
+    """The variables of a role's scenario."""
+    known: Any = yaml.safe_load((ROLES_FOLDER / role / "molecule/default/molecule.yml").read_text())
     for key in ("provisioner", "inventory", "group_vars", "all"):
-        known = known.get(key) or {}
-    return tuple(known.get("molecule_gpus") or ())
+        known = (known or {}).get(key)
+    return known or {}
 
 
 def ready(lab: Lab, roles: Iterable[str]) -> None:
@@ -230,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ready(lab, roles)
         with Runs(lab, at_a_time=1, command=chosen.step, echo=sys.stdout.write) as runs:
-            outcomes += [future.result() for future in [runs.begin(Case(role, chosen.suite)) for role in roles]]
+            begun = runs.begin([Case(role, chosen.suite) for role in roles])
+            outcomes += [future.result() for future in begun.values()]
     except LabError as error:
         print(f"molecule: {error}", file=sys.stderr)
         return 1

@@ -27,7 +27,7 @@ def runs(lab: Lab, request: pytest.FixtureRequest) -> Iterator[dict[Case, Future
     names = {item.name for item in request.session.items if item.path == request.path}
     asked = [case for case in CASES if any(f"[{_name(case)}]" in name for name in names)]
     with molecule_run.Runs(lab, at_a_time=AT_A_TIME) as begun:
-        yield {case: begun.begin(case) for case in asked}
+        yield begun.begin(asked)
 
 
 def _name(case: Case) -> str:

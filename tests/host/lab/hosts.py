@@ -21,11 +21,13 @@ LABEL = "ai-services.lab.host"
 SETTLED = ("running", "degraded")
 
 
-def start(lab: Lab, name: str, *, suite: str, gpus: tuple[str, ...] = (), number: int | None = None) -> str:
+def start(
+    lab: Lab, name: str, *, suite: str, gpus: tuple[str, ...] = (), number: int | None = None, image: str | None = None
+) -> str:
     """Start the host `name` and wait until its systemd has come up; answers its address.
 
-    `gpus` are names or PCI ids (`10de:13f1`) of cards that its PCI bus shall show. An existing host of that name is
-    left as it is.
+    `gpus` are names or PCI ids (`10de:13f1`) of cards that its PCI bus shall show, `image` is one of `keep` instead of
+    a bare Debian. An existing host of that name is left as it is.
 
     Raises:
         LabError: it does not come up, or no address is free.
@@ -40,7 +42,7 @@ def start(lab: Lab, name: str, *, suite: str, gpus: tuple[str, ...] = (), number
                 "run", "--detach", "--name", container, "--hostname", name, "--network", lab.network, "--ip", chosen,
                 "--label", f"{LABEL}={lab.name}", "--env", f"LAB_DNS={address(network, INTERNET_NUMBER)}",
                 *internet.MACHINE_OPTIONS, "-v", f"{container}:/var/lib/docker",
-                "--restart", "always", base_images.host_image(suite),
+                "--restart", "always", image or base_images.host_image(suite),
             )  # fmt: skip
         wait(lab, name)
         if gpus:
@@ -97,6 +99,16 @@ def remove(lab: Lab, name: str) -> None:
     if found is not None:
         names.point(lab, address(internet.network_of(lab), INTERNET_NUMBER), name, None)
         write_lists(lab)
+
+
+def keep(lab: Lab, name: str, image: str) -> None:
+    """Keep the disk of a host as `image`, to start others from; the host itself is of no use afterwards.
+
+    What makes it this host is left out, and so is /var/lib/docker.
+    """
+    own = "rm -f /lab-first-start /etc/ssh/ssh_host_* /var/lib/dbus/machine-id && : >/etc/machine-id && sync"
+    engine.run_in(lab.container(name), ["sh", "-c", own])
+    engine.call("commit", lab.container(name), image)
 
 
 def all_of(lab: Lab) -> list[str]:
@@ -176,4 +188,6 @@ def _free(lab: Lab, network: ipaddress.IPv4Network) -> str:
     raise LabError(f"no address is free in {network} of lab {lab.name}")
 
 
-__all__ = ["INTERNET", "USER", "address_of", "all_of", "booted_at", "reboot", "remove", "start", "wait", "write_lists"]
+__all__ = [
+    "INTERNET", "USER", "address_of", "all_of", "booted_at", "keep", "reboot", "remove", "start", "wait", "write_lists",
+]  # fmt: skip
