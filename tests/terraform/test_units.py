@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ai_services.host.terraform_tests import GOOD
 from terraform import mirror
 
 from .copies import TOP, copy, initialised, run
@@ -43,6 +44,23 @@ def test_hosts_have_what_they_are_given(tmp_path: Path) -> None:
     found = results(root, "-filter=tests/hosts.tftest.hcl")
     assert set(found.values()) == {"pass"}
     assert len(found) >= 7
+
+
+@pytest.mark.long
+def test_a_machine_of_a_kind_that_is_off_is_one_error_and_asks_nobody(tmp_path: Path) -> None:
+    """Also where its name is to be made: no provider is asked for what will not be."""
+    mirror.make(tmp_path / "providers")
+    root = initialised(tmp_path / "work", "cloudflare_record", mirror=tmp_path / "providers" / "mirror")
+    values = GOOD | {
+        "ai_machine": "digitalocean_vm", "ai_dns": "cloudflare_record", "ai_cloudflare_zone": "example.com",
+        "ai_address": None, "ai_host_key": None, "ai_ssh_public_key_file": "tests/files/key.pub",
+        "ai_digitalocean_token_file": "tests/files/token",
+    }  # fmt: skip
+    (root / "given.auto.tfvars.json").write_text(json.dumps(values))
+    done = run(root, "plan", "-json", mirror=tmp_path / "providers" / "mirror")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    (wrong,) = [line["diagnostic"]["detail"] for line in said if line.get("type") == "diagnostic"]
+    assert wrong.startswith("ai_machine = digitalocean_vm: this kind is not switched on here")
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ provider "cloudflare" {
 }
 
 locals {
-  named = { for name, host in local.hosts : name => host if host.ai_dns == "cloudflare_record" }
+  named = { for name, host in local.ready : name => host if host.ai_dns == "cloudflare_record" }
   zones = { for name, host in local.named : name => trimsuffix(lower(host.ai_cloudflare_zone), ".") }
 }
 
