@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.ai_stack import progress
 from ansible.module_utils.basic import AnsibleModule
@@ -50,8 +51,18 @@ def main() -> None:
         module.exit_json(changed=False, finished=False, ai_progress=told)
     path.unlink(missing_ok=True)
     if result.get("failed"):
-        module.fail_json(msg=result.get("msg", "The job failed without a word."), finished=True)
+        module.fail_json(msg=words_of(result), finished=True)
     module.exit_json(changed=bool(result.get("changed")), finished=True, ai_progress=told, result=result)
+
+
+def words_of(result: dict[str, Any]) -> str:
+    """What a failed job said; ansible-core from 2.19 on keeps what a module did not catch in `exception` alone."""
+    if said := result.get("msg"):
+        return str(said)
+    unforeseen = result.get("exception") or "without a word"
+    if isinstance(unforeseen, dict):
+        unforeseen = unforeseen.get("event", {}).get("msg", unforeseen)
+    return f"The job failed: {unforeseen}. This is a fault in ai-services; run again with -vvv and report it."
 
 
 if __name__ == "__main__":
