@@ -162,7 +162,8 @@ class HostSettings(BaseModel):
         "docker.io/ollama/ollama:0.24.0", "Image of Ollama.", _IMAGES, "ai_stack"
     )
     ai_refresh_images: Annotated[bool, Flag()] = setting(
-        False, "Ask the registries anew what each tag means; else a tag keeps the image it had when it was first taken.",
+        False,
+        "Ask the registries anew what each tag means; else a tag keeps the image it had when it was first taken.",
         _IMAGES, "ai_stack",
     )  # fmt: skip
 
