@@ -255,10 +255,12 @@ def test_destroying_asks_for_the_name_and_leaves_the_machine(site: Site, monkeyp
     monkeypatch.setattr("ai_services.host.connect.reach", lambda target, *_, **__: target)
     monkeypatch.setattr("ai_services.host.remains.look", lambda _: found)
     monkeypatch.setattr("ai_services.verbs.ask.is_somebody_there", lambda: True)
+    site.does("echo 'On deployer@192.0.2.7 this will go:'; echo '  - all'; echo '✔ Docker  9 s'")
     for answer, code in (("yes\n", USAGE), ("192.0.2.7\n", 0)):
         done = CliRunner().invoke(app, ["provision", "--destroy"], input=answer)
         assert done.exit_code == code, done.output
-        assert "On deployer@192.0.2.7 this will go:" in done.stdout
+        assert done.stdout.count("On deployer@192.0.2.7 this will go:") == 1
+        assert ("  ✔ Docker  9 s" in done.stdout) is (code == 0)
         assert "volume ollama (1900 MiB)" in done.stdout.split("and this stays:")[1]
         assert "- ai: machine that is already there (what was deployed is taken off; the machine itself stays)" in (
             done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +24,8 @@ _EXPECTED: Final = ("Resource targeting is in effect", "Applied changes may be i
 _GOES_ON: Final = "  … "
 # What its end says, which is said at the end of all.
 _END: Final = ("URL      ", "API key  ", "Log      ", "Done in ")
+# What `./ai destroy` shows before it begins; it was shown before anybody was asked.
+_SHOWN: Final = re.compile(r"On \S+ this will go:|and this stays:|  [-+] ")
 
 
 class Story:
@@ -109,7 +112,7 @@ class Story:
         if self._status and line.startswith(_GOES_ON):
             self._running[thing.address] = (f"{self._name(thing)}: {line.strip(' …')}", None)
             return
-        if line and not line.startswith(_END):
+        if line and not line.startswith(_END) and not (thing.is_note and _SHOWN.match(line)):
             self._say(f"  {f'{thing.host} │ ' if self._several else ''}{line}".rstrip())
 
     def _end(self, hook: dict[str, Any], how: str) -> None:
