@@ -56,6 +56,7 @@ for record in ask("GET", "?name=" + os.environ["NAME"])["result"]:
     ask("DELETE", "/" + record["id"])
 """
 MARKS = ("<!-- transcript: begin, made by tests/host/test_terraform.py -->", "<!-- transcript: end -->")
+WAITING = re.compile(r": Still (?:creating|destroying)\.\.\.|^(?:.*\(local-exec\):)? +… |Executing: |output suppressed")
 UNMARKED = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -232,24 +233,36 @@ def _checkout(top: Path) -> Path:
 
 
 def _write_transcript(target: Path, made: Made) -> None:
-    """Put what was printed into the document; the plan of Terraform itself, hundreds of lines, is left out."""
+    """Put what was printed into the document, without what only says that something goes on."""
     blocks: list[str] = []
     for shown, outcome in made.said.items():
         if shown.startswith("terraform plan"):
             continue
-        text = UNMARKED.sub("", outcome.text).strip()
-        if " apply " in shown:
-            head, _, rest = text.partition("Terraform will perform the following actions:")
-            text = f"{head.strip()}\n\n[the plan as Terraform shows it]\n\nPlan: {rest.partition('Plan: ')[2]}"
-        text = text.replace(str(made.module), "terraform").replace(
-            str(made.host.operator.home), "~/.local/share/ai-services"
-        )
-        text = text.replace(str(made.host.lab.ssh_key), "~/.ssh/id_ed25519")
-        lines = (line.rstrip() for line in text.splitlines())
-        blocks.append("\n".join([f"$ {shown}", *lines]))
+        text = outcome.text
+        if shown.startswith("terraform apply"):
+            head, _, rest = text.partition("Terraform used the selected providers")
+            told = f"[the plan as Terraform shows it: {rest.count(chr(10))} lines]"
+            text = "\n".join((head, told, rest[rest.find("Plan: ") :]))
+        for path, name in (
+            (made.host.operator.home, "~/.local/share/ai-services"),
+            (made.host.lab.ssh_key, "~/.ssh/id_ed25519"),
+        ):
+            text = text.replace(str(path), name)
+        blocks.append("\n".join([f"$ {shown}", *told_lines(text)]))
     begin, end = MARKS
     document = target.read_text(encoding="utf-8")
     before, _, rest = document.partition(begin)
     _, _, after = rest.partition(end)
     body = "\n\n".join(blocks)
     target.write_text(f"{before}{begin}\n\n```text\n{body}\n```\n\n{end}{after}", encoding="utf-8")
+
+
+def told_lines(text: str) -> Iterator[str]:
+    """What is left of an output without colours, empty lines, waiting, and Terraform's general advice."""
+    advice = False
+    for line in UNMARKED.sub("", text).splitlines():
+        advice = advice or line.startswith(("Terraform has created a lock file", "You may now begin"))
+        if line.startswith("Terraform has been successfully"):
+            advice = False
+        if line.strip() and not advice and not WAITING.search(line):
+            yield line.rstrip()
