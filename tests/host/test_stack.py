@@ -214,6 +214,8 @@ def test_after_a_power_loss_in_the_middle_of_a_change_a_whole_release_serves(
     outcome = run(deployed_host, play(deployed_host, tmp_path, DEPLOY))
     assert outcome.status == 0, outcome.text
     assert serves(deployed_host)
+    last = {line["step"]: line["state"] for line in journal(deployed_host)}
+    assert "begun" not in last.values(), "no step seems to be going on any more"
 
 
 def test_no_service_can_read_anothers_keys(deployed_host: Deployed) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .compose import Compose, ComposeError, UnhealthyError
 from .engine import Engine, EngineError
-from .journal import Journal
+from .journal import Journal, broken_off
 from .releases import Store
 
 Progress = Callable[[str], None]
@@ -38,6 +38,9 @@ def activate(
         raise ActivationError(f"Release {release} cannot be started. {error}") from error
     if not todo and before == release:
         _still_well(compose, release, timeout_s)
+        # A run that was cut off has left nothing to do; its step would seem to be going on for ever.
+        for step in broken_off(journal.path):
+            journal.write(step, "done", release, "serves; a run before this one was cut off")
         return []
     try:
         with journal.step("activate", release, "; ".join(todo)):

@@ -62,6 +62,12 @@ class Journal:
         self.write(step, "done", release, detail)
 
 
+def broken_off(path: Path) -> list[str]:
+    """The steps that were begun and have not ended, in whatever release; whoever began them is dead."""
+    last = {str(line.get("step")): line.get("state") for line in read(path)}
+    return [step for step, state in last.items() if state == "begun"]
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """Every whole line of the journal, oldest first; a torn line is left out. Empty when there is no journal."""
     try:
