@@ -66,7 +66,7 @@ def test_one_apply_ends_in_a_machine_with_its_gpu_a_name_and_a_deploy(here: Worl
     assert machine.running
     assert "mapping=gpu" in machine.config["hostpci0"]
     assert "pcie=1" in machine.config["hostpci0"]
-    expected = {"machine": "q35", "bios": "ovmf", "cpu": "host", "balloon": 0, "boot": "order=scsi0", "protection": 1}
+    expected = {"machine": "q35", "bios": "ovmf", "cpu": "host", "balloon": 0, "boot": "order=scsi0", "protection": 0}
     assert {name: machine.config[name] for name in expected} == expected
     assert machine.config["scsi0"].endswith(",size=100G,ssd=0")
     assert here.account.published.names == {(NAME, "A"): [ADDRESS]}

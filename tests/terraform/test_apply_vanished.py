@@ -36,3 +36,16 @@ def test_it_is_made_anew_with_new_keys(here: World) -> None:
     assert shown.split()[:2] == here.guests.key(ADDRESS).split()[:2]
     assert here.account.published.names == {(f"ai.{ZONE}", "A"): [ADDRESS]}
     here.workshop.assert_settled()
+
+
+def test_a_machine_whose_first_start_failed_is_made_anew_by_the_next_apply(here: World) -> None:
+    card = here.pve.mappings.devices.pop("0000:01:00.0")
+    outcome = here.workshop.apply(f"-replace={KEYS}")
+    assert outcome.status != 0
+    assert "PCI device mapping invalid" in " ".join(outcome.text.split())
+    here.pve.mappings.devices["0000:01:00.0"] = card
+    del here.workshop.environment["TF_VAR_ai_protect_data"]
+    here.workshop.applied()
+    (machine,) = here.pve.machines.all.values()
+    assert machine.running
+    here.workshop.assert_settled()

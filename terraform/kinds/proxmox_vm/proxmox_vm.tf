@@ -16,7 +16,6 @@ module "proxmox_vm" {
   public_key   = local.public_keys[each.key]
   ssh_key_file = each.value.ai_ssh_key_file
   wait_s       = each.value.ai_ssh_wait_s
-  protected    = var.ai_protect_data
 
   network = {
     address      = each.value.ai_address

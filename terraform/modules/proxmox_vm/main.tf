@@ -106,7 +106,6 @@ resource "proxmox_virtual_environment_vm" "host" {
   bios          = "ovmf"
   scsi_hardware = "virtio-scsi-single"
   on_boot       = true
-  protection    = var.protected
   # Without the agent nobody would hear it being asked to shut down.
   stop_on_destroy = true
   # Not from the seed: it is no system.

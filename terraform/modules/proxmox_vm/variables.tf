@@ -84,10 +84,3 @@ variable "gpu" {
   })
   default = null
 }
-
-variable "protected" {
-  description = "Whether Proxmox VE itself refuses to remove the VM and its disks."
-  type        = bool
-  default     = true
-  nullable    = false
-}

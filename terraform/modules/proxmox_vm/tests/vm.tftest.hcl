@@ -85,27 +85,6 @@ run "image_is_pinned" {
   }
 }
 
-run "proxmox_itself_protects_it" {
-  command = plan
-
-  assert {
-    condition     = proxmox_virtual_environment_vm.host.protection
-    error_message = "Protected unless that is lifted."
-  }
-}
-
-run "protection_is_lifted_on_purpose" {
-  command = plan
-  variables {
-    protected = false
-  }
-
-  assert {
-    condition     = !proxmox_virtual_environment_vm.host.protection
-    error_message = "One variable lifts it."
-  }
-}
-
 run "mapping_is_made_of_a_path" {
   command = plan
   variables {
