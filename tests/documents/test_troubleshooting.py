@@ -15,7 +15,7 @@ SERVICES = [
     for path in sorted((ROOT / top).rglob("*.py"))
     if "tests" not in path.relative_to(ROOT).parts
 ]
-OPERATOR = [ROOT / "ai", *sorted((ROOT / "src").rglob("*.py"))]
+OPERATOR = [ROOT / "ai", *sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "ansible" / "plugins").rglob("*.py"))]
 
 
 def _section(title: str) -> str:

@@ -74,7 +74,7 @@ impostor_gone() {
 certificate() {
     local day='+%Y%m%d%H%M%SZ' signer=()
     keep "$live"
-    [ "${4-}" = itself ] || signer=(-CA $kept/ca.pem -CAkey $kept/ca.key)
+    [ "${4-}" = itself ] || signer=(-CA "$kept/ca.pem" -CAkey "$kept/ca.key")
     rm "$live/fullchain.pem" "$live/privkey.pem"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -addext "subjectAltName=DNS:$1" \
         -not_before "$(date -u -d "$2" $day)" -not_after "$(date -u -d "$3" $day)" "${signer[@]}" \
@@ -102,7 +102,8 @@ serves_the_disk() {
 # An authority for certificates that clients would trust. Only the doctor of these tests is told of it: the host's own
 # trust store stays as it was deployed.
 authority() {
-    mkdir -p -m 700 $kept
+    mkdir -p $kept
+    chmod 700 $kept
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/O=Faults/CN=ca" \
         -keyout $kept/ca.key -out $kept/ca.pem 2>/dev/null
     cat /etc/ssl/certs/ca-certificates.crt $kept/ca.pem >$kept/trusted.pem
