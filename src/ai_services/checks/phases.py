@@ -105,6 +105,8 @@ STATIC = (
 UNIT_MARKS = "not (stack or bench or host or long or ollama)"
 STACK_MARKS = "stack and not (bench or host or long or ollama)"
 # What would not fit into ten minutes on two cores, and what needs an Ollama that a newcomer does not have.
-LONG_MARKS = "(long or ollama) and not (bench or host)"
+# One after the other: two Ollamas on two cores wait for each other, a minute for ten words.
+LONG_MARKS = "(long or ollama) and not (stack or bench or host)"
+LONG_STACK_MARKS = "stack and (long or ollama) and not (bench or host)"
 # A choice of tests by path or -k is a choice: nothing of it is left out for its time.
 CHOSEN_MARKS = "not (bench or host)"

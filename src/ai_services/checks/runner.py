@@ -10,7 +10,7 @@ from pathlib import Path
 from ai_services import exits
 from ai_services.checks import testing, tree
 from ai_services.checks.outcome import Outcome, Skip
-from ai_services.checks.phases import CHOSEN_MARKS, LONG_MARKS, STACK_MARKS, STATIC, UNIT_MARKS, Check
+from ai_services.checks.phases import CHOSEN_MARKS, LONG_MARKS, LONG_STACK_MARKS, STACK_MARKS, STATIC, UNIT_MARKS, Check
 from ai_services.checks.report import Report
 
 FAST_REASON = "--fast leaves out what starts the whole stack"
@@ -35,6 +35,7 @@ def run(argv_extra: Sequence[str], *, fast: bool = False, long: bool = False, js
             _tests("chosen tests", top, CHOSEN_MARKS + (" and not stack" if fast else ""), argv_extra, report)
         elif long:
             _tests("long tests", top, LONG_MARKS, (), report)
+            _tests("long stack tests", top, LONG_STACK_MARKS, (), report)
         else:
             _all(top, report, fast=fast)
     except KeyboardInterrupt:
