@@ -23,7 +23,8 @@ pytestmark = pytest.mark.long
 
 MODULE = TOP / "terraform" / "modules" / "host_key"
 # An address of this machine that nobody else serves SSH on.
-ADDRESS = "127.98.76.54"
+# Port 22 of an address for each process of the tests: two of them run side by side.
+ADDRESS = f"127.98.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"
 KEYS = 'module.proxmox_vm["gpu-1"].module.host_key.terraform_data.keys'
 USER_DATA = "#cloud-config\nssh_keys:\n  # here\n  # @FIRST_CONTACT_KEY@\n"
 META_DATA = 'instance-id: "@INSTANCE_ID@"\n'
