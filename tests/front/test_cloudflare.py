@@ -17,9 +17,13 @@ from host.lab.cloudflare import Server
 
 from front import knot
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("knotd", path="/usr/sbin:/usr/bin:/bin") is None, reason="no knotd: Debian's package `knot` brings one"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("knotd", path="/usr/sbin:/usr/bin:/bin") is None,
+        reason="no knotd: Debian's package `knot` brings one",
+    ),
+    pytest.mark.long,
+]
 
 ZONE_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 OTHER_ID = "123e105f4ecef8ad9ca31a8372d0c353"

@@ -14,6 +14,8 @@ from ai_stack.releases import plan
 
 from host.stack_render import Rendered, render
 
+pytestmark = pytest.mark.long
+
 GPU = {"accelerator": "nvidia", "whisper": {"compute_type": "int8", "image_variant": "cuda"}}
 CASES: dict[str, dict[str, Any]] = {
     "cpu": {},

@@ -80,6 +80,7 @@ def test_without_a_sign_of_life_the_lease_ends(lock: Lock) -> None:
     wait_until(lambda: lock.holder() is None, "the lease ends", 10)
 
 
+@pytest.mark.long
 def test_signs_of_life_prolong_the_lease(lock: Lock) -> None:
     lock.acquire("a", ANNA, "deploy", 3)
     over = threading.Event()

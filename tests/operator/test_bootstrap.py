@@ -347,6 +347,7 @@ class TestCertificates:
         assert "PYTHONPATH" not in told
         return told
 
+    @pytest.mark.long
     def test_a_re_signing_proxy(self, checkout: Path, tmp_path: Path) -> None:
         authority = trustme.CA()
         certificate = tmp_path / "proxy-ca.pem"

@@ -56,6 +56,7 @@ def _events(server: WhisperServer, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.promise("S3.4")
+@pytest.mark.long
 def test_a_model_is_fetched_once_and_then_nobody_is_asked(
     hub: Any, sounds: Sounds, sentence: speech.Speech, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_model_is_fetched_once_and_then_nobody_is_asked(
 
 
 @pytest.mark.promise("S3.4")
+@pytest.mark.long
 def test_how_far_a_download_is_can_be_seen(hub: Any, tmp_path: Path) -> None:
     """By who asks for readiness, and in the log; a slow download is no stalled engine."""
     hub.stall_after = 30 * 1024**2
