@@ -75,6 +75,32 @@ def test_a_recorded_deploy() -> None:
     assert not any("\x1b" in line for line in lines)
 
 
+def test_the_plan_is_shown_once_whatever_its_phase_does_after_it(told: Told) -> None:
+    told.take("play", name="Preflight", hosts=["h"])
+    told.take("plan", plan=["Docker is installed."], warnings=[], refusals=[])
+    told.task("", "Look at the host and plan", 1)
+    told.task("", "See that nobody else is at work on this host", 1)
+    told.task("base", "Install", 1)
+    assert [line.split("  ")[0] for line in told.lines() if line.startswith("✔")] == ["✔ Looking at the host"]
+    assert told.lines().count("The plan:") == 1
+    assert [phase.name for phase in told.story.told.phases] == ["Preflight", "base"]
+    assert told.story.told.phases[0].seconds == 2
+
+
+def test_a_host_where_somebody_is_at_work_is_refused_after_the_plan(told: Told) -> None:
+    told.take("play", name="Preflight", hosts=["h"])
+    told.take("plan", plan=["Docker is installed."], warnings=[], refusals=[])
+    told.task("", "Look at the host and plan", 1)
+    told.task("", "See that nobody else is at work on this host", 1, "failed", message="ann is at work here")
+    told.story.close()
+    assert [line.split("  ")[0] for line in told.lines() if line[:1] in "✔✘" and line] == [
+        "✔ Looking at the host",
+        "✘ Looking at the host",
+    ]
+    error = failed(told.story, Target.parse("h.test"), Path("log"), "deploy")
+    assert (error.exit_code, error.message) == (BLOCKED, "ann is at work here")
+
+
 def test_a_second_run_says_that_all_is_as_it_should_be(told: Told) -> None:
     told.take("play", name="Host")
     told.task("base", "Install", 2.0)

@@ -88,7 +88,7 @@ class Story:
     def __init__(self, screen: Screen, *, checking: bool = False, now: Callable[[], float] = time.time) -> None:
         self.told = Told()
         self._screen, self._checking, self._now = screen, checking, now
-        self._play = ""
+        self._play, self._plan_shown = "", False
         self._phase: Phase | None = None
         self._task, self._task_since, self._progress = "", now(), ""
         self._last_line = now()
@@ -149,9 +149,10 @@ class Story:
             hidden = "It failed; what it said is not shown, because it handles a secret." if event["hidden"] else ""
             failure = Failure(phase.title, event["task"], hidden or event["message"], event["status"] == "unreachable")
             self.told.failures.append(failure)
-        if phase.name == "Preflight" and self.told.plan and not self.told.failures:
+        if phase.name == "Preflight" and self.told.plan and not self.told.failures and not self._plan_shown:
             self._finish_phase()
             self._show_plan()
+            self._plan_shown = True
 
     def _on_diff(self, event: dict[str, Any]) -> None:
         self.told.diffs += 1
@@ -177,6 +178,10 @@ class Story:
         if self._phase is not None and self._phase.name == name:
             return
         self._finish_phase()
+        # The plan is shown as soon as it is there, before the last steps of its phase.
+        if self._plan_shown and self.told.phases[-1].name == name:
+            self._phase = self.told.phases[-1]
+            return
         self._phase = Phase(name, at, at)
         self.told.phases.append(self._phase)
 
@@ -188,6 +193,8 @@ class Story:
             return
         if any(failure.phase == phase.title for failure in self.told.failures):
             self._screen.console.print(f"[red]✘[/red] {phase.title:<22} {duration(phase.seconds):>8}")
+            return
+        if phase.name == "Preflight" and self._plan_shown:
             return
         would = "would change" if self._checking else "changed"
         note = f"{phase.changed} {would}" if phase.changed else "as it should be"

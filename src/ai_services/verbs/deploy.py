@@ -132,6 +132,7 @@ def _told(
                 "phases": [
                     {"name": phase.name, "seconds": round(phase.seconds, 1), "changed": phase.changed}
                     for phase in told.phases
+                    if phase.done
                 ],
                 **told.plan,
                 "verified": told.verified,
