@@ -103,6 +103,7 @@ class TestProgram:
         ):
             if before:
                 installed("terraform", before)
+                installed("tofu", "out of order")
             with pytest.raises(OperatorError) as caught:
                 self.find(clean)
             assert said in caught.value.message

@@ -59,7 +59,7 @@ def find(home: Path, bring: library.Bring) -> Program:
             program = _ask(path)
             if program and _parts(program.version) >= FLOOR:
                 return program
-            older = older or f"{path} is {program}" if program else f"{path} does not answer"
+            older = older or (f"{path} is {program}" if program else f"{path} does not answer")
     return _embedded(home, bring, older)
 
 
