@@ -12,6 +12,7 @@ from ai_services.exits import BLOCKED, USAGE
 from ai_services.terraform import errors, plan
 from ai_services.terraform.story import Story
 from ai_services.terraform.things import Thing, of_address
+from ai_services.verbs.provision import Wish
 
 VM = 'module.proxmox_vm["gpu-1"].proxmox_virtual_environment_vm.host'
 DEPLOYMENT = 'module.deployment["gpu-1"].terraform_data.deployment'
@@ -125,7 +126,19 @@ class TestErrors:
 
     def explained(self, *diagnostics: dict[str, Any], **said: list[str]) -> Any:
         things = {VM: Thing(VM, "proxmox_virtual_environment_vm", "host", {"name": "gpu-1"})}
-        return errors.explain(diagnostics, said, things, self.LOG)
+        return errors.explain(diagnostics, said, things, self.LOG, again="./ai provision")
+
+    def test_what_goes_on_from_a_broken_destroy_is_a_destroy(self) -> None:
+        """The command of a run that makes what was to go would be no help."""
+        failed = [{"summary": "error deleting VM", "detail": "locked", "address": VM}]
+        error = errors.explain(failed, {}, {}, self.LOG, again=Wish(destroy=True, data=True).again, applying=True)
+        assert "a second run goes on from here: ./ai provision --destroy --data\n" in error.hint
+        assert Wish().again == "./ai provision"
+
+    def test_nothing_is_said_to_be_unchanged_once_things_are_being_changed(self) -> None:
+        refused = [{"summary": "Resource precondition failed", "detail": "ai_dns: another record has that name."}]
+        error = errors.explain(refused, {}, {}, self.LOG, again="./ai provision", applying=True)
+        assert "nothing was changed" not in error.message
 
     def test_who_holds_the_state(self) -> None:
         """As Terraform 1.11 says it."""

@@ -31,13 +31,22 @@ _HINTS: Final = (
      "See whether the address in the settings is right and this machine reaches it."),
     (r"is protected|prevent_destroy", "If it shall go with its data: ./ai provision --destroy --data"),
 )  # fmt: skip
-AGAIN: Final = "After mending it, a second run goes on from here: ./ai provision"
 
 
 def explain(
-    diagnostics: Sequence[dict[str, Any]], said: Mapping[str, Sequence[str]], things: Mapping[str, Thing], log: Path
+    diagnostics: Sequence[dict[str, Any]],
+    said: Mapping[str, Sequence[str]],
+    things: Mapping[str, Thing],
+    log: Path,
+    *,
+    again: str,
+    applying: bool = False,
 ) -> OperatorError:
-    """Return the one error for a run that failed. `said` is what provisioners printed, by the resource's address."""
+    """Return the one error for a run that failed.
+
+    `said` is what provisioners printed, by the resource's address; `again` the command that goes on from here;
+    `applying` tells that something may have been changed already.
+    """
     where = f"Everything Terraform said: {log}"
     found = _without_echoes(diagnostics)
     if not found:
@@ -49,7 +58,7 @@ def explain(
     if len(values) == len(found):
         count = "One value is" if len(values) == 1 else f"{len(values)} values are"
         return OperatorError(
-            f"{count} not right; nothing was changed.\n  " + "\n  ".join(values),
+            f"{count} not right{'' if applying else '; nothing was changed'}.\n  " + "\n  ".join(values),
             hint="All names, with defaults and limits: docs/settings.md and docs/terraform-reference.md",
             exit_code=USAGE,
         )
@@ -61,7 +70,11 @@ def explain(
     if len(found) > _MOST:
         messages.append(f"And {len(found) - _MOST} more; the log has them.")
     steps = [hint for hint in dict.fromkeys(hints) if hint]
-    return OperatorError("\n  ".join(messages), hint="\n  ".join([*steps, AGAIN, where]), exit_code=FAILED)
+    return OperatorError(
+        "\n  ".join(messages),
+        hint="\n  ".join([*steps, f"After mending it, a second run goes on from here: {again}", where]),
+        exit_code=FAILED,
+    )
 
 
 def _without_echoes(diagnostics: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

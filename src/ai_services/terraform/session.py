@@ -27,7 +27,11 @@ _LIFTING: Final = "Lifting the protection of data"
 
 @dataclass
 class Session:
-    """What is run where, for whom. `private` is a folder of this run's own; plans and values lie there."""
+    """What is run where, for whom.
+
+    `private` is a folder of this run's own; plans and values lie there. `again` is the command that goes on from a run
+    that was broken off.
+    """
 
     program: Program
     workspace: Workspace
@@ -35,6 +39,7 @@ class Session:
     private: Path
     log: Path
     screen: Screen
+    again: str
     verbose: bool = False
     _files: list[str] = field(init=False)
     _unprotected: bool = field(init=False, default=False)
@@ -178,7 +183,10 @@ class Session:
         finally:
             story.close()
         if status not in good:
-            raise errors.explain(story.diagnostics, story.said, things or self._things, self.log)
+            raise errors.explain(
+                story.diagnostics, story.said, things or self._things, self.log,
+                again=self.again, applying=command == "apply",
+            )  # fmt: skip
         return story
 
     def _terraform(self, story: Story | None) -> Terraform:

@@ -39,6 +39,11 @@ class Wish:
     yes: bool = False
     verbose: bool = False
 
+    @property
+    def again(self) -> str:
+        """The command that goes on where this one was broken off: never one that makes what was to go."""
+        return "./ai provision" + (" --destroy" if self.destroy else "") + (" --data" if self.data else "")
+
 
 def run(wish: Wish, *, as_json: bool = False) -> int:
     """Plan, ask, apply; or destroy. Returns the exit code; nothing to do is no error.
@@ -57,15 +62,12 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     screen.say(f"{terraform}; log: {log}")
     with alone(home.root / FOLDER), private_folder() as private:
         workspace = Workspace(home.root / FOLDER / "terraform")
-        session = Session(terraform, workspace, values, private, log, screen, wish.verbose)
+        session = Session(terraform, workspace, values, private, log, screen, wish.again, wish.verbose)
         try:
             session.prepare()
             done = _destroy(session, wish, home) if wish.destroy else _apply(session, wish)
         except KeyboardInterrupt:
-            screen.say(
-                "What was done is in the state. A second run goes on from here: ./ai provision"
-                + (" --destroy" if wish.destroy else "")
-            )
+            screen.say(f"What was done is in the state. A second run goes on from here: {wish.again}")
             raise
         hosts = session.hosts()
     seconds = time.monotonic() - begun
