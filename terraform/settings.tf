@@ -162,6 +162,12 @@ variable "ai_allowed_networks" {
     condition     = alltrue([for host in values(var.ai_hosts) : (host.ai_tls == null ? var.ai_tls : host.ai_tls) != "off" || !contains((host.ai_allowed_networks == null ? var.ai_allowed_networks : host.ai_allowed_networks), "any")])
     error_message = "ai_allowed_networks (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_tls == null ? var.ai_tls : host.ai_tls) != "off" || !contains((host.ai_allowed_networks == null ? var.ai_allowed_networks : host.ai_allowed_networks), "any"))])}): it is \"any\" while ai_tls is \"off\": keys and recordings would cross the internet in the clear. Name your own networks, or use a certificate."
   }
+
+  # nobody
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : (host.ai_machine == null ? var.ai_machine : host.ai_machine) != "digitalocean_vm" || length(setsubtract((host.ai_allowed_networks == null ? var.ai_allowed_networks : host.ai_allowed_networks), ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"])) > 0])
+    error_message = "ai_allowed_networks (host ${join(", ", [for name, host in var.ai_hosts : name if !((host.ai_machine == null ? var.ai_machine : host.ai_machine) != "digitalocean_vm" || length(setsubtract((host.ai_allowed_networks == null ? var.ai_allowed_networks : host.ai_allowed_networks), ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"])) > 0)])}): only private networks may reach the host, and a droplet has a public address. Name the networks that you call from, as 203.0.113.0/24; \"any\" opens it to the internet."
+  }
 }
 
 variable "ai_firewall" {

@@ -74,6 +74,7 @@ run "ai_address__unused" {
     ai_address                 = "192.0.2.1"
     ai_ssh_public_key_file     = "tests/files/key.pub"
     ai_digitalocean_token_file = "tests/files/token"
+    ai_allowed_networks        = ["203.0.113.0/24"]
   }
   expect_failures = [var.ai_address]
 }
@@ -180,6 +181,7 @@ run "ai_ipv6_address__unused" {
     ai_address                 = null
     ai_ssh_public_key_file     = "tests/files/key.pub"
     ai_digitalocean_token_file = "tests/files/token"
+    ai_allowed_networks        = ["203.0.113.0/24"]
     ai_ipv6_address            = "2001:db8::31"
   }
   expect_failures = [var.ai_ipv6_address]
@@ -477,6 +479,7 @@ run "ai_digitalocean_token_file__needed" {
     ai_address                 = null
     ai_ssh_public_key_file     = "tests/files/key.pub"
     ai_digitalocean_token_file = null
+    ai_allowed_networks        = ["203.0.113.0/24"]
   }
   expect_failures = [var.ai_digitalocean_token_file, output.ai_hosts]
 }

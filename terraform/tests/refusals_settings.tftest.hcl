@@ -151,6 +151,19 @@ run "ai_allowed_networks__open_in_the_clear" {
   expect_failures = [var.ai_allowed_networks]
 }
 
+run "ai_allowed_networks__nobody" {
+  command = plan
+  variables {
+    ai_machine                 = "digitalocean_vm"
+    ai_host_key                = null
+    ai_address                 = null
+    ai_ssh_public_key_file     = "tests/files/key.pub"
+    ai_digitalocean_token_file = "tests/files/token"
+    ai_allowed_networks        = ["10.0.0.0/8"]
+  }
+  expect_failures = [var.ai_allowed_networks]
+}
+
 run "ai_firewall__form" {
   command = plan
   variables {

@@ -11,7 +11,10 @@ KINDS = ("digitalocean_vm", "cloudflare_record")
 NAME = f"ai.{ZONE}"
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("apply-digitalocean")]
 KEYS = 'module.digitalocean_vm["ai"].module.host_key.terraform_data.keys'
-DROPLET = {"ai_machine": "digitalocean_vm", "ai_address": None, "ai_gateway_address": None}
+DROPLET = {
+    "ai_machine": "digitalocean_vm", "ai_address": None, "ai_gateway_address": None,
+    "ai_allowed_networks": ["203.0.113.0/24"],
+}  # fmt: skip
 
 
 def test_a_size_that_is_not_to_be_had_is_said_in_the_clouds_words(here: World) -> None:

@@ -54,7 +54,7 @@ def test_a_machine_of_a_kind_that_is_off_is_one_error_and_asks_nobody(tmp_path: 
     values = GOOD | {
         "ai_machine": "digitalocean_vm", "ai_dns": "cloudflare_record", "ai_cloudflare_zone": "example.com",
         "ai_address": None, "ai_host_key": None, "ai_ssh_public_key_file": "tests/files/key.pub",
-        "ai_digitalocean_token_file": "tests/files/token",
+        "ai_digitalocean_token_file": "tests/files/token", "ai_allowed_networks": ["203.0.113.0/24"],
     }  # fmt: skip
     (root / "given.auto.tfvars.json").write_text(json.dumps(values))
     done = run(root, "plan", "-json", mirror=tmp_path / "providers" / "mirror")

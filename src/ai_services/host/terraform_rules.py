@@ -6,8 +6,11 @@ A rule's variable may ask for others only if no rule of theirs asks back: Terraf
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
+
+from ai_services.host.settings import HostSettings
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ def _unique(variable: str, why: str) -> Rule:
 
 
 _AN: Final = {"ai_domain": "an", "ai_address": "an", "ai_ipv6_address": "an"}
+_PRIVATE: Final = HostSettings.model_fields["ai_allowed_networks"].default
 _NEW_VM: Final = '{ai_machine} == "existing_host"'
 
 RULES: Final = (
@@ -72,6 +76,13 @@ RULES: Final = (
         '{ai_tls} != "off" || !contains({ai_allowed_networks}, "any")',
         'it is "any" while ai_tls is "off": keys and recordings would cross the internet in the clear',
         "Name your own networks, or use a certificate.",
+    ),
+    Rule(
+        "ai_allowed_networks", "nobody",
+        '{ai_machine} != "digitalocean_vm" || '
+        f"length(setsubtract({{ai_allowed_networks}}, {json.dumps(_PRIVATE)})) > 0",
+        "only private networks may reach the host, and a droplet has a public address",
+        'Name the networks that you call from, as 203.0.113.0/24; "any" opens it to the internet.',
     ),
     Rule(
         "ai_github_owner", "needed",

@@ -42,6 +42,7 @@ _DROPLET: Final[dict[str, Any]] = {
     "ai_address": None,
     "ai_ssh_public_key_file": f"{_FILES}/key.pub",
     "ai_digitalocean_token_file": f"{_FILES}/token",
+    "ai_allowed_networks": ["203.0.113.0/24"],
 }
 _OWN: Final[dict[str, Any]] = {
     "ai_tls": "own",
@@ -73,6 +74,7 @@ _BROKEN: Final[dict[str, dict[str, Any]]] = {
     "ai_tls_key_file__unused": {"ai_tls_key_file": f"{_FILES}/key"},
     "ai_cloudflare_token_file__needed": {"ai_cloudflare_token_file": None},
     "ai_allowed_networks__open_in_the_clear": {"ai_tls": "off", "ai_allowed_networks": ["any"]},
+    "ai_allowed_networks__nobody": {**_DROPLET, "ai_allowed_networks": ["10.0.0.0/8"]},
     "ai_github_owner__needed": {"ai_github_owner": None},
     "ai_ghcr_token__twice": {"ai_ghcr_token": "not-a-token", "ai_ghcr_token_file": f"{_FILES}/token"},
     "ai_address__needed": {"ai_address": None},
