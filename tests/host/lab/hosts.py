@@ -6,28 +6,39 @@ import ipaddress
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from filelock import FileLock
 
-from host.lab import base_images, engine, gpu, internet, names
+from host.lab import base_images, disks, engine, gpu, internet, names
 from host.lab.place import FIRST_HOST_NUMBER, INTERNET, INTERNET_NUMBER, MACHINE, Lab, LabError, address
 
 USER = "deployer"
 START_TIMEOUT_S = 90
 LABEL = "ai-services.lab.host"
 SETTLED = ("running", "degraded")
+# Where a host may have a disk of its own.
+DISKS = ("/var/lib/docker", "/opt")
 
 
 def start(
-    lab: Lab, name: str, *, suite: str, gpus: tuple[str, ...] = (), number: int | None = None, image: str | None = None
+    lab: Lab,
+    name: str,
+    *,
+    suite: str,
+    gpus: tuple[str, ...] = (),
+    number: int | None = None,
+    image: str | None = None,
+    disks_mib: Mapping[str, int] | None = None,
 ) -> str:
     """Start the host `name` and wait until its systemd has come up; answers its address.
 
     `gpus` are names or PCI ids (`10de:13f1`) of cards that its PCI bus shall show, `image` is one of `keep` instead of
-    a bare Debian. An existing host of that name is left as it is.
+    a bare Debian. `disks_mib` gives paths (/var/lib/docker, /opt) a disk of their own, of so many MiB, that can run
+    full (`disks.fill`). An existing host of that name is left as it is.
 
     Raises:
         LabError: it does not come up, or no address is free.
@@ -41,7 +52,7 @@ def start(
             engine.call(
                 "run", "--detach", "--name", container, "--hostname", name, "--network", lab.network, "--ip", chosen,
                 "--label", f"{LABEL}={lab.name}", "--env", f"LAB_DNS={address(network, INTERNET_NUMBER)}",
-                *internet.MACHINE_OPTIONS, "-v", f"{container}:/var/lib/docker",
+                *internet.MACHINE_OPTIONS, *_volumes(container, disks_mib or {}),
                 "--restart", "always", image or base_images.host_image(suite),
             )  # fmt: skip
         wait(lab, name)
@@ -96,6 +107,8 @@ def remove(lab: Lab, name: str) -> None:
     found = engine.inspect("container", lab.container(name))
     engine.call("rm", "-f", lab.container(name), check=False)
     engine.call("volume", "rm", lab.container(name), check=False)
+    for path in DISKS:
+        disks.remove(_disk(lab.container(name), path))
     if found is not None:
         names.point(lab, address(internet.network_of(lab), INTERNET_NUMBER), name, None)
         write_lists(lab)
@@ -170,6 +183,16 @@ def _let_in(lab: Lab, name: str) -> None:
     home = f"/home/{USER}/.ssh"
     script = f"install -d -m 700 -o {USER} -g {USER} {home} && cat >{home}/authorized_keys && chown {USER}: {home}/*"
     engine.run_in(lab.container(name), ["sh", "-c", script], stdin=public)
+
+
+def _volumes(container: str, disks_mib: Mapping[str, int]) -> list[str]:
+    volumes = {"/var/lib/docker": container}
+    volumes |= {path: disks.make(_disk(container, path), mib) for path, mib in disks_mib.items()}
+    return [word for path, volume in volumes.items() for word in ("-v", f"{volume}:{path}")]
+
+
+def _disk(container: str, path: str) -> str:
+    return f"{container}{path.replace('/', '-')}"
 
 
 def _existing(lab: Lab, name: str) -> dict[str, Any]:

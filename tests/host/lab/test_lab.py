@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from host.lab import configuration, engine, hosts, internet, names, stores
+from host.lab import configuration, disks, engine, hosts, internet, names, stores
 from host.lab.deployment import Operator
-from host.lab.place import INTERNET_NUMBER, Lab, address
+from host.lab.place import INTERNET_NUMBER, Lab, LabError, address
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
@@ -171,3 +171,26 @@ def test_this_machine_has_the_labs_names_only_inside(lab: Lab) -> None:
     own = address(internet.network_of(lab), INTERNET_NUMBER)
     assert operator.run("getent", "hosts", "ghcr.io").text.split()[0] == own
     assert Path("/etc/resolv.conf").read_text() == before
+
+
+def test_a_disk_of_its_own_runs_full_survives_a_power_loss_and_harms_nobody(lab: Lab) -> None:
+    name = "small"
+    hosts.remove(lab, name)
+    hosts.start(lab, name, suite="trixie", disks_mib={"/opt": 64})
+    container = lab.container(name)
+    try:
+        with pytest.raises(LabError):
+            disks.fill(container, "/var")
+        disks.fill(container, "/opt")
+        write = ["sh", "-c", "head -c 4096 /dev/zero >/opt/one-more && sync -f /opt"]
+        assert "No space left" in engine.call("exec", container, *write, check=False).stderr
+        engine.run_in(container, ["sh", "-c", "head -c 4096 /dev/zero >/var/one-more && sync -f /var"])
+        disks.empty(container, "/opt")
+        engine.run_in(container, write)
+        engine.call("kill", "--signal", "KILL", container)
+        engine.call("start", container)
+        hosts.wait(lab, name)
+        assert engine.run_in(container, ["stat", "-c", "%s", "/opt/one-more"]).strip() == "4096"
+    finally:
+        hosts.remove(lab, name)
+    assert engine.inspect("volume", f"{container}-opt") is None
