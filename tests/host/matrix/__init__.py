@@ -1,0 +1,1 @@
+"""The fault matrix: every fault at every step of a change of a host, and what its users noticed."""
