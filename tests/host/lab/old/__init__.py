@@ -1,0 +1,1 @@
+"""Hosts as they are before a migration: other people's Whisper services, installed as other people install them."""
