@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
-from ai_services.exits import INTERRUPTED, MEANINGS, OK, TERMINATED, OperatorError, Terminated
+from ai_services import cli_backup
+from ai_services.cli_options import (
+    ANSIBLE_ENDED,
+    Config,
+    Host,
+    HostKey,
+    Json,
+    Key,
+    Pairs,
+    User,
+    Verbose,
+    examples,
+    finish,
+)
+from ai_services.exits import MEANINGS, Terminated
 
 _EPILOG = "Exit codes:\n" + "\n".join(f"{code:>5}  {meaning}" for code, meaning in MEANINGS.items())
-
-
-def _examples(*commands: str) -> str:
-    return "Examples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 app = typer.Typer(
@@ -33,11 +40,9 @@ app = typer.Typer(
     Everything that is kept lies in one directory: AI_HOME, by default ~/.local/share/ai-services.""",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything for people goes to stderr.")]
-
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "./ai up",
         "./ai up --port 9000",
         "./ai up --whisper-model small --llm qwen2.5:3b",
@@ -99,26 +104,26 @@ def up(
     from ai_services.verbs.up import run
 
     wish = Wish(port, host, whisper_model, llm, llm_backend, unload_after)
-    _finish(lambda: run(wish, prove=prove, as_json=json))
+    finish(lambda: run(wish, prove=prove, as_json=json))
 
 
-@app.command(epilog=_examples("./ai down"))
+@app.command(epilog=examples("./ai down"))
 def down() -> None:
     """End everything that `up` started. Models, keys and logs stay in AI_HOME; removing that removes all."""
     from ai_services.verbs.down import run
 
-    _finish(run)
+    finish(run)
 
 
-@app.command(epilog=_examples("./ai status", "./ai status --json | jq -r .url"))
+@app.command(epilog=examples("./ai status", "./ai status --json | jq -r .url"))
 def status(json: Json = False) -> None:
     """Show each component: state, pid, port, memory, model, since when. Exit code 3 when nothing runs."""
     from ai_services.verbs.status import run
 
-    _finish(lambda: run(as_json=json))
+    finish(lambda: run(as_json=json))
 
 
-@app.command(epilog=_examples("./ai logs", "./ai logs gateway -n 200", "./ai logs whisper-api -f"))
+@app.command(epilog=examples("./ai logs", "./ai logs gateway -n 200", "./ai logs whisper-api -f"))
 def logs(
     component: Annotated[
         str | None, typer.Argument(help="gateway, whisper-api, llm or supervisord.", show_default="all components")
@@ -129,10 +134,10 @@ def logs(
     """Print what the components logged. They never log a key, a transcript or a prompt."""
     from ai_services.verbs.logs import run
 
-    _finish(lambda: run(component, follow=follow, lines=lines))
+    finish(lambda: run(component, follow=follow, lines=lines))
 
 
-@app.command(epilog=_examples("./ai restart", "./ai restart whisper-api"))
+@app.command(epilog=examples("./ai restart", "./ai restart whisper-api"))
 def restart(
     component: Annotated[
         str | None, typer.Argument(help="gateway, whisper-api or llm.", show_default="all components")
@@ -141,12 +146,12 @@ def restart(
     """Stop and start one component, or all, and wait until they are ready again."""
     from ai_services.verbs.restart import run
 
-    _finish(lambda: run(component))
+    finish(lambda: run(component))
 
 
 @app.command(
     "test",
-    epilog=_examples("./ai test", "./ai test --long", "./ai test tests/operator", "./ai test -- -k catalogue -x"),
+    epilog=examples("./ai test", "./ai test --long", "./ai test tests/operator", "./ai test -- -k catalogue -x"),
 )
 def check(
     pytest_arguments: Annotated[
@@ -164,40 +169,11 @@ def check(
     """Check everything: format, lint, types, unit tests, then the real stack with real models and real clients."""
     from ai_services import checks
 
-    _finish(lambda: checks.run(pytest_arguments or [], fast=fast, long=long, json=json))
-
-
-_ANSIBLE_ENDED = "Ansible and all it had started here have ended"
-Host = Annotated[
-    str,
-    typer.Argument(
-        metavar="HOST", help="NAME, IP, USER@HOST, USER@HOST:PORT, [IPv6]:PORT, or localhost for this machine."
-    ),
-]
-Config = Annotated[
-    str | None,
-    typer.Option("--config", metavar="FILE", help="Settings as YAML.", show_default="ai.yml, if it is there"),
-]
-Pairs = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="One setting, as ai_ollama_model=qwen2.5:1.5b; may be repeated."),
-]
-User = Annotated[
-    str | None, typer.Option("--user", help="Who logs in.", show_default="SSH_USER, or SSH's own configuration")
-]
-Key = Annotated[
-    str | None,
-    typer.Option("--key", metavar="FILE", help="SSH key to log in with.", show_default="SSH_KEY, or SSH's own"),
-]
-HostKey = Annotated[
-    str | None,
-    typer.Option("--host-key", metavar="SHA256:…", help="The host's SSH key or its fingerprint; no other is accepted."),
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Ansible's own output too.")]
+    finish(lambda: checks.run(pytest_arguments or [], fast=fast, long=long, json=json))
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "./ai deploy 192.168.20.30 --domain ai.internal.example.com",
         "./ai deploy deployer@gpu-1 --config ai.yml --check",
         "./ai deploy gpu-1 --set ai_ollama_model=qwen2.5:1.5b --set ai_profiles=monitoring",
@@ -233,10 +209,10 @@ def deploy(
         host, {"ai_domain": domain}, pairs or (), config, user, key, host_key,
         check=check, diff=diff, wait_s=wait_s, verbose=verbose,
     )  # fmt: skip
-    _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
+    finish(lambda: run(wish, as_json=json), ANSIBLE_ENDED)
 
 
-@app.command(epilog=_examples("./ai destroy gpu-1", "./ai destroy gpu-1 --data", "./ai destroy gpu-1 --yes"))
+@app.command(epilog=examples("./ai destroy gpu-1", "./ai destroy gpu-1 --data", "./ai destroy gpu-1 --yes"))
 def destroy(
     host: Host,
     data: Annotated[bool, typer.Option("--data", help="Take models and API keys too.")] = False,
@@ -253,11 +229,11 @@ def destroy(
     from ai_services.verbs.destroy import Wish, run
 
     wish = Wish(host, {}, pairs or (), config, user, key, host_key, data=data, yes=yes, verbose=verbose)
-    _finish(lambda: run(wish, as_json=json), _ANSIBLE_ENDED)
+    finish(lambda: run(wish, as_json=json), ANSIBLE_ENDED)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "./ai provision --config ai.yml",
         "./ai provision --set ai_machine=existing_host --set ai_address=192.168.20.30 …",
         "./ai provision --yes --json | jq -r .hosts.ai.url",
@@ -281,10 +257,13 @@ def provision(
     from ai_services.verbs.provision import Wish, run
 
     wish = Wish(config, pairs or (), destroy=destroy, data=data, yes=yes, verbose=verbose)
-    _finish(lambda: run(wish, as_json=json), "Terraform and all it had started here have ended")
+    finish(lambda: run(wish, as_json=json), "Terraform and all it had started here have ended")
 
 
-@app.command(epilog=_examples("./ai doctor", "./ai doctor gpu-1", "./ai doctor gpu-1 --fix --json"))
+cli_backup.add_to(app)
+
+
+@app.command(epilog=examples("./ai doctor", "./ai doctor gpu-1", "./ai doctor gpu-1 --fix --json"))
 def doctor(
     host: Annotated[
         str | None, typer.Argument(metavar="[HOST]", help="As for deploy.", show_default="the stack on this machine")
@@ -302,7 +281,7 @@ def doctor(
     """Say what is wrong with a host, or with the local stack, and how to mend it. One line a check."""
     from ai_services.verbs.doctor import Wish, run
 
-    _finish(lambda: run(Wish(host, user, key, host_key, config, fix=fix, only=only or ()), as_json=json))
+    finish(lambda: run(Wish(host, user, key, host_key, config, fix=fix, only=only or ()), as_json=json))
 
 
 @app.command()
@@ -310,28 +289,11 @@ def version(json: Json = False) -> None:
     """Print the version; with --json also Python, platform and checkout."""
     from ai_services.verbs.version import run
 
-    _finish(lambda: run(as_json=json))
+    finish(lambda: run(as_json=json))
 
 
 def _terminated(*_: object) -> NoReturn:
     raise Terminated
-
-
-def _finish(work: Callable[[], int], stopped: str = "nothing that was being started is left running") -> NoReturn:
-    # typer would turn Ctrl-C into "Aborted!" and exit code 1, so everything is answered before it sees it.
-    try:
-        code = work()
-    except OperatorError as error:
-        _report(error)
-        code = error.exit_code
-    except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"\nStopped: {stopped}.\n")
-        code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output left (`ai logs | head`): no error, and nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
-    raise typer.Exit(code)
 
 
 def main() -> None:
@@ -339,17 +301,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGHUP, _terminated)
     app(prog_name="./ai")
-
-
-def _report(error: OperatorError) -> None:
-    from ai_services.console import Screen
-
-    screen = Screen(json=True)
-    if error.detail:
-        screen.say("\n".join(f"  | {line}" for line in error.detail.splitlines()))
-    screen.console.print(f"✘ {error.message}", style="red", markup=False)
-    if error.hint:
-        screen.say(f"  {error.hint}")
 
 
 if __name__ == "__main__":

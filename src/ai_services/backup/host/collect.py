@@ -1,0 +1,126 @@
+"""What of a host goes into an archive: settings, keys, certificates, the list of models, what services declare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ai_services.backup.host import certificates, docker, models, places, services, tree
+from ai_services.backup.host.archive import FILES_LIMIT_BYTES, Manifest, SavedFile, Stream
+from ai_services.backup.host.record import utc_now
+from ai_services.backup.host.services import Declared
+from ai_services.backup.host.writer import Read
+
+
+class CollectError(Exception):
+    """The host cannot be backed up now; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All that is to be written: the manifest, contents of its files by name, and how its streams are opened."""
+
+    manifest: Manifest
+    contents: dict[str, bytes]
+    declared: dict[Stream, Declared]
+    root: Path
+
+    def open_stream(self, stream: Stream) -> Read:
+        """Begin to read a stream. Raises DockerError, now or at its end, where the service's command fails."""
+        if stream.service == MIGRATION.service:
+            return tree.reader(self.root / places.MIGRATIONS)
+        declared = self.declared[stream]
+        if declared.volume:
+            place = docker.volume(declared.volume)
+            if place is None:
+                raise docker.DockerError(f"The volume {declared.volume} of {stream.service} has gone meanwhile.")
+            return tree.reader(place)
+        return docker.Running(declared.container, declared.save, writes=False).read
+
+
+# What migrations left for their way back: for the record, however large.
+MIGRATION = Stream("migration", "state", "tree")
+
+
+def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
+    """Read everything small, and see that everything else can be read. `given` are the operator's public settings.
+
+    Raises:
+        CollectError: nothing is deployed here, or a service that has something to save does not run.
+        DeclarationError: a service's declaration makes no sense.
+    """
+    release = _release(root)
+    settings = release.get("settings") or {}
+    domain = str(settings.get("ai_domain") or "")
+    contents: dict[str, bytes] = {}
+    files = []
+    for name, path in _named(root, domain):
+        content, status = path.read_bytes(), path.stat()
+        contents[name] = content[-places.JOURNAL_LIMIT_BYTES :] if name == "record/journal.jsonl" else content
+        digest = hashlib.sha256(contents[name]).hexdigest()
+        mode = stat.S_IMODE(status.st_mode) & 0o777
+        files.append(SavedFile(name, len(contents[name]), digest, mode, status.st_uid, status.st_gid))
+    if (total := sum(map(len, contents.values()))) > FILES_LIMIT_BYTES:
+        raise CollectError(f"Keys and settings take {total} bytes, more than any host's: look into /opt/ai/secrets.")
+    declared = {each.stream: each for each in services.read(root / places.DECLARED) if _is_deployed(each)}
+    streams = [*([MIGRATION] if (root / places.MIGRATIONS).is_dir() else []), *declared]
+    manifest = Manifest(
+        id=secrets.token_hex(8),
+        made=utc_now(),
+        host=socket.gethostname(),
+        domain=domain,
+        version=str(release.get("version") or ""),
+        settings=dict(settings),
+        given=dict(given),
+        models=models.listed(docker.volume("ollama"), docker.volume("huggingface")),
+        files=files,
+        streams=streams,
+    )
+    return Collected(manifest, contents, declared, root)
+
+
+def _release(root: Path) -> dict[str, Any]:
+    path = root / places.HOME / "current" / "release.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise CollectError(f"Nothing is deployed on {socket.gethostname()}: there is no {path}.") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _named(root: Path, domain: str) -> Iterator[tuple[str, Path]]:
+    for path in places.regular_files(root / places.SECRETS):
+        name = path.relative_to(root / places.SECRETS).as_posix()
+        # Half-written files of a moment ago begin with a dot.
+        if not path.name.startswith("."):
+            yield f"secrets/{name}", path
+    for name, path in certificates.found(root / places.LETSENCRYPT, domain):
+        yield f"letsencrypt/{name}", path
+    for part in ("own.crt", "own.key"):
+        if (path := root / places.OWN_CERTIFICATE / part).is_file():
+            yield f"own/{part}", path
+    if (path := root / places.EXTRA_CA).is_file():
+        yield "ca/extra.crt", path
+    yield "record/release.json", root / places.HOME / "current" / "release.json"
+    if (path := root / places.JOURNAL).is_file():
+        yield "record/journal.jsonl", path
+
+
+def _is_deployed(declared: Declared) -> bool:
+    """Whether there is anything to save; a service that is there and does not run is an error."""
+    if declared.volume:
+        return docker.volume(declared.volume) is not None
+    state = docker.state(declared.container)
+    if state and state != "running":
+        raise CollectError(
+            f"{declared.stream} cannot be saved: container {declared.container} is {state}. See why: "
+            f"docker logs {declared.container}"
+        )
+    return bool(state)

@@ -1,0 +1,89 @@
+"""`ai-backup`: on a host, as root. Sent by ./ai for one call, or installed by the role `backup`.
+
+collect           write an archive to standard output, in the clear; {"given": {…}} comes on standard input
+lay-out           read an archive from standard input and lay its keys and certificates out for the roles
+take NAME         put what was laid out (secrets, letsencrypt) to its place
+streams           read an archive from standard input and give each service what it saved
+record            note in /opt/ai/backup.json what comes as JSON on standard input
+look              say as JSON what serves here and what sums its keys and certificates have
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ai_services.backup.host import layout, places, record
+from ai_services.backup.host.archive import ArchiveError
+from ai_services.backup.host.certificates import CertificateError
+from ai_services.backup.host.collect import CollectError, collect
+from ai_services.backup.host.docker import DockerError
+from ai_services.backup.host.services import DeclarationError
+from ai_services.backup.host.writer import write
+
+_ROOT = Path("/")
+EXPECTED = (ArchiveError, CertificateError, CollectError, DeclarationError, DockerError, OSError)
+
+
+def _collect() -> None:
+    asked = json.loads(sys.stdin.buffer.read() or b"{}")
+    found = collect(asked.get("given") or {})
+    write(sys.stdout.buffer, found.manifest, found.contents, found.open_stream)
+
+
+def _lay_out() -> None:
+    layout.lay_out(sys.stdin.buffer, _ROOT / places.RESTORE)
+
+
+def _take() -> None:
+    for line in layout.take(sys.argv[2], _ROOT):
+        _say(line)
+
+
+def _streams() -> None:
+    layout.streams(sys.stdin.buffer, _ROOT, _say)
+
+
+def _record() -> None:
+    record.note(json.loads(sys.stdin.buffer.read()))
+
+
+def _look() -> None:
+    try:
+        manifest = collect({}).manifest.to_json()
+    except CollectError:
+        manifest = None
+    _say(json.dumps({"manifest": manifest}))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+COMMANDS: dict[str, Callable[[], None]] = {
+    "collect": _collect,
+    "lay-out": _lay_out,
+    "take": _take,
+    "streams": _streams,
+    "record": _record,
+    "look": _look,
+}
+
+
+def main() -> None:
+    """Do what the first word says; errors go to standard error as one line."""
+    os.umask(0o077)
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    if wanted not in COMMANDS:
+        sys.exit(__doc__)
+    try:
+        COMMANDS[wanted]()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except EXPECTED as error:
+        sys.exit(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))

@@ -1,0 +1,134 @@
+"""Makes an archive of a host: its own words are checked while they stream past, sealed, kept, and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ai_services.backup.host.archive import ArchiveError, Manifest
+from ai_services.backup.host.reader import events
+from ai_services.backup.host.store import Folder, Kept, Store, doomed, name_of
+from ai_services.backup.onhost import Call
+from ai_services.backup.sealing import Seal, seal
+from ai_services.console import Advance
+from ai_services.exits import OperatorError
+from ai_services.host.target import Target
+
+
+@dataclass(frozen=True)
+class Made:
+    """An archive that was made, where it is kept, and the names of those that went for it."""
+
+    manifest: Manifest
+    kept: Kept
+    removed: list[str]
+
+
+def make(target: Target, store: Store, to: Seal, given: Mapping[str, Any], keep: int, advance: Advance) -> Made:
+    """Back up the host.
+
+    `given` are the operator's public settings, `keep` how many archives of the host stay (0: all).
+
+    Raises:
+        OperatorError: the host said why it cannot be, or what it said is no archive. Nothing is kept then.
+        StoreError: it could not be kept.
+    """
+    call = Call(target, "collect")
+    checked = _Checked(call, advance)
+    try:
+        call.send(json.dumps({"given": dict(given)}).encode())
+        manifest = checked.manifest()
+        kept = store.keep(name_of(manifest), lambda out: seal(checked, out, to))
+    except BaseException:
+        call.kill()
+        checked.close()
+        raise
+    removed = doomed(store.names(), name_of(manifest), keep)
+    for name in removed:
+        store.remove(name)
+    return Made(manifest, kept, removed)
+
+
+class _Checked:
+    """The archive as the host writes it. Its end comes only when host and check agree that it is whole."""
+
+    def __init__(self, call: Call, advance: Advance) -> None:
+        self._call, self._advance = call, advance
+        self._done = 0
+        self._ahead = b""
+        self._manifest: Manifest | None = None
+        self._known = threading.Event()
+        self._wrong: Exception | None = None
+        receiving, sending = os.pipe()
+        self._checker = os.fdopen(sending, "wb")
+        self._thread = threading.Thread(target=self._check, args=(os.fdopen(receiving, "rb"),), daemon=True)
+        self._thread.start()
+
+    def _check(self, source: BinaryIO) -> None:
+        with source:
+            try:
+                for event in events(source):
+                    if isinstance(event, Manifest):
+                        self._manifest = event
+                        self._known.set()
+            except (ArchiveError, OSError) as error:
+                self._wrong = error
+            finally:
+                self._known.set()
+
+    def manifest(self) -> Manifest:
+        """Read until the host has said what it has, and return that."""
+        while not self._known.is_set():
+            block = self._from_host(2**16)
+            self._ahead += block
+            if not block:
+                self.close()
+                self._known.wait()
+        if self._manifest is None:
+            self._end()
+            raise OperatorError("The host did not say what it has.")
+        return self._manifest
+
+    def read(self, size: int = -1) -> bytes:
+        """Return more of the archive."""
+        if self._ahead:
+            block, self._ahead = self._ahead[:size], self._ahead[size:]
+            return block
+        block = self._from_host(size)
+        if not block:
+            self._end()
+        return block
+
+    def _from_host(self, size: int) -> bytes:
+        block = self._call.output.read(size)
+        if not block:
+            return block
+        self._done += len(block)
+        self._advance(self._done)
+        with suppress(BrokenPipeError):  # it has seen something wrong, and says so at the end
+            self._checker.write(block)
+            self._checker.flush()
+        return block
+
+    def _end(self) -> None:
+        self.close()
+        self._thread.join()
+        self._call.finish()
+        if self._wrong is not None:
+            raise OperatorError(f"What the host sent is no whole backup, so it was not kept. {self._wrong}")
+
+    def close(self) -> None:
+        """Let the check end."""
+        with suppress(BrokenPipeError, ValueError):
+            self._checker.close()
+
+
+def default_folder(home: Path) -> Folder:
+    """Return where archives are kept when nobody says otherwise."""
+    return Folder(home / "backups")
