@@ -20,6 +20,7 @@ from typing import Any
 import requests
 
 KEY = "test-key-of-a-caller"
+ADMIN_KEY = "key-of-an-administrator"
 INTERNAL_KEY = "key-between-gateway-and-backend"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 MODEL = "gemma3:270m"
@@ -99,12 +100,14 @@ class GatewayProcess:
 
 @contextlib.contextmanager
 def gateway(directory: Path, backends: list[dict[str, Any]], **environment: str) -> Iterator[GatewayProcess]:
-    """A gateway in front of `backends`, with KEY as the only key."""
+    """A gateway in front of `backends`, with KEY as the only key, and ADMIN_KEY as its administrator's."""
     directory.mkdir(parents=True, exist_ok=True)
     backends_file = directory / "backends.json"
     backends_file.write_text(json.dumps({"backends": backends}))
     keys_file = directory / "api.key"
     keys_file.write_text(KEY + "\n")
+    admin_keys_file = directory / "admin.key"
+    admin_keys_file.write_text(ADMIN_KEY + "\n")
     port = free_port()
     log = directory / "gateway.log"
     with log.open("wb") as out:
@@ -114,6 +117,7 @@ def gateway(directory: Path, backends: list[dict[str, Any]], **environment: str)
                 **os.environ,
                 "BACKENDS_FILE": str(backends_file),
                 "API_KEYS_FILE": str(keys_file),
+                "ADMIN_KEYS_FILE": str(admin_keys_file),
                 "PORT": str(port),
                 **environment,
             },

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from gateway import __version__
 from gateway.admission import Admission
 from gateway.bodies import ClientLeftError
-from gateway.exchange import Exchange, Services
+from gateway.exchange import QUEUE_POSITION, Exchange, Services
 from gateway.registry import Registry, RegistryError
-from gateway.relay import BrokenAnswerError, timed_out
+from gateway.relay import BrokenAnswerError, end_in_error, timed_out
 from gateway.routes.local import LocalRoutes
 from gateway.routes.proxy import proxy
 from gateway.routing import TABLE, Router
@@ -59,8 +59,30 @@ class Gateway:
         scope["state"]["route"] = route.path
         if route.refused:
             raise ServiceError(403, "refused", route.refused)
-        watch = Watch(receive)
-        exchange = Exchange(self._services, scope, receive, send, route, rest, watch)
+        exchange = Exchange(self._services, scope, receive, send, route, rest, Watch(receive))
+        if route.admin:
+            if not exchange.is_admin:
+                raise _admins_only()
+            await self._answer(exchange)
+            return
+        guest = not exchange.is_admin
+        admission = self._services.admission
+        admission.inside += guest
+        try:
+            await self._answer(exchange)
+        except ServiceError as error:
+            if exchange.only_comments:
+                get_logger().warning("stream_refused", route=route.path, error=error.code)
+                await end_in_error(exchange, error)
+                return
+            if exchange.queue_position is not None:
+                error.headers += ((QUEUE_POSITION.decode(), str(exchange.queue_position)),)
+            raise
+        finally:
+            admission.inside -= guest
+
+    async def _answer(self, exchange: Exchange) -> None:
+        route, watch = exchange.route, exchange.watch
         try:
             await (proxy(exchange) if route.capability is not None else self._local.answer(exchange))
         except ClientLeftError:
@@ -71,7 +93,7 @@ class Gateway:
         except asyncio.CancelledError:
             if not watch.take_blame():
                 raise
-            if not watch.left and not exchange.started:
+            if not watch.left and (exchange.may_refuse and watch.phase != "client_read"):
                 raise timed_out(exchange) from None
         finally:
             watch.close()
@@ -89,16 +111,28 @@ class Gateway:
                 return
 
 
+def _admins_only() -> ServiceError:
+    return ServiceError(
+        403,
+        "admin_only",
+        "This route is for whoever runs the host, and wants an administrator's key.",
+        hint="On the host it stands in /opt/ai/secrets/admin.key; ADMIN_KEYS_FILE names it to the gateway.",
+    )
+
+
 def build_app(settings: GatewaySettings) -> App:
     """The whole gateway as an ASGI app. Raises RegistryError or KeyFileError for files that cannot be used."""
     registry = Registry.read(settings.backends_file)
+    keys = ApiKeys.from_settings(settings)
+    admins = ApiKeys.of_admins(settings.admin_keys_file, keys) if settings.admin_keys_file is not None else None
     readiness = Readiness("upstream_pool")
-    services = Services(settings, registry, Upstream(settings, registry), Admission(registry))
+    services = Services(settings, registry, Upstream(settings, registry), Admission(registry, settings))
     return ServiceShell(
         Gateway(services, readiness),
         service=SERVICE,
         version=__version__,
-        keys=ApiKeys.from_settings(settings),
+        keys=keys,
+        admin_keys=admins,
         readiness=readiness,
         open_paths=frozenset(route.path for route in TABLE if route.open),
     )

@@ -28,7 +28,14 @@ class Wanted(msgspec.Struct):
     name: str | None = None
 
 
+class Streaming(msgspec.Struct):
+    """The one member that says whether the answer is to be streamed."""
+
+    stream: bool | None = None
+
+
 _WANTED = msgspec.json.Decoder(Wanted)
+_STREAMING = msgspec.json.Decoder(Streaming)
 
 
 def too_large(limit_bytes: int) -> ServiceError:
@@ -73,6 +80,14 @@ def wanted_model(body: bytes) -> str | None:
     """The model that a JSON request names; None when it names none. Raises ServiceError 400 when it cannot be read."""
     wanted = decode(_WANTED, body)
     return wanted.model or wanted.name
+
+
+def asks_for_stream(body: bytes) -> bool:
+    """Whether a JSON request wants its answer as a stream; what cannot be read does not."""
+    try:
+        return parse(_STREAMING, body).stream is True
+    except Malformed:
+        return False
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

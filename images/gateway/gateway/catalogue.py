@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from multidict import CIMultiDict
 
+from gateway.admission import Admission
 from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, Registry, model_not_found
 from gateway.routing import QUICK_TIMEOUT_S
@@ -68,9 +69,11 @@ async def listed(upstream: Upstream, backend: Backend) -> list[Listed]:
 class Catalogue:
     """All models: those that the registry names, and those that an Ollama without names has just now."""
 
-    def __init__(self, registry: Registry, upstream: Upstream) -> None:
+    def __init__(self, registry: Registry, upstream: Upstream, admission: Admission) -> None:
         self._registry = registry
         self._upstream = upstream
+        self._admission = admission
+        self._last: dict[str, list[Entry]] = {}
         self._started_at = int(time.time())
 
     async def models(self) -> tuple[list[Entry], list[str]]:
@@ -80,9 +83,12 @@ class Catalogue:
         for backend in self._registry.backends:
             if backend.models or backend.kind != "ollama":
                 found = [self._entry(name, self._started_at, backend) for name in backend.models]
+            elif self._admission.is_paused(backend) and backend.name in self._last:
+                found = self._last[backend.name]
             else:
                 try:
                     found = [self._entry(each.id, each.created, backend) for each in await self._ask(backend)]
+                    self._last[backend.name] = found
                 except ServiceError as error:
                     get_logger().warning("models_unknown", backend=backend.name, error=error.code)
                     silent.append(backend.name)

@@ -13,6 +13,8 @@ from gateway.upstream import Upstream
 from gateway.watch import Watch
 from service_kit.asgi import Receive, Scope, Send
 
+QUEUE_POSITION = b"x-queue-position"
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -37,6 +39,19 @@ class Exchange:
     watch: Watch
     backend: Backend | None = None
     started: bool = False
+    queue_position: int | None = None
+    # the head of an event stream went out while the request waited, and no event after it
+    only_comments: bool = False
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether the client can still be told an error as its whole answer."""
+        return not self.started or self.only_comments
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether an administrator's key came with the request."""
+        return "admin" in self.scope["state"]
 
     @property
     def body_limit_bytes(self) -> int:
@@ -47,6 +62,8 @@ class Exchange:
     async def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of the answer."""
         self.started = True
+        if self.queue_position is not None:
+            headers.append((QUEUE_POSITION, str(self.queue_position).encode()))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes) -> None:

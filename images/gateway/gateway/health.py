@@ -12,6 +12,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from gateway import __version__
+from gateway.admission import Admission
 from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, Kind, Registry
 from gateway.upstream import Upstream
@@ -30,16 +31,23 @@ Component = dict[str, Any]
 class Health:
     """Asks the backends. An answer is kept for CACHE_S and shared by all who ask meanwhile: this route is open."""
 
-    def __init__(self, registry: Registry, upstream: Upstream) -> None:
+    def __init__(self, registry: Registry, upstream: Upstream, admission: Admission) -> None:
         self._registry = registry
         self._upstream = upstream
+        self._admission = admission
         self._asking: asyncio.Task[dict[str, Component]] | None = None
         self._asked_at = float("-inf")
 
     async def report(self) -> tuple[int, dict[str, Any]]:
-        """Status and body of /health: 200 with `status` ok, or 503 with `degraded` or `down`."""
-        components = await self._components()
-        alive = sum(component["status"] == "ok" for component in components.values())
+        """Status and body of /health: 200 with `status` ok, or 503 with `degraded` or `down`.
+
+        A paused backend is no fault of the house: its requests wait, and are answered.
+        """
+        components = dict(await self._components())
+        for backend in self._registry.backends:
+            if self._admission.is_paused(backend):  # perhaps since they were asked
+                components[backend.name] = _paused(backend)
+        alive = sum(component["status"] in {"ok", "paused"} for component in components.values())
         status = "ok" if alive == len(components) else "degraded" if alive else "down"
         return (200 if status == "ok" else 503), {
             "status": status,
@@ -64,6 +72,8 @@ class Health:
         return {backend.name: answer for backend, answer in zip(backends, answers, strict=True)}
 
     async def _ask(self, backend: Backend) -> Component:
+        if self._admission.is_paused(backend):
+            return _paused(backend)
         started_at = time.perf_counter()
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -100,3 +110,7 @@ class Health:
             return response.status, parse(_OBJECT, body)
         except Malformed:
             return response.status, {}
+
+
+def _paused(backend: Backend) -> Component:
+    return {"status": "paused", "kind": backend.kind, "reason": "it is being changed; requests wait meanwhile"}

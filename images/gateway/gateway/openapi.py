@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from gateway import __version__
-from gateway.routing import TABLE, Body, Group, Route
+from gateway.routing import ADMIN_TABLE, TABLE, Body, Group, Route
 from gateway.schemas import EXAMPLES, PROBLEM, SCHEMAS
 
 Fields = dict[str, Any]
@@ -15,6 +15,7 @@ _GROUPS: dict[Group, str] = {
     "service": "The door itself.",
     "speech": "Speech to text.",
     "openai": "OpenAI's dialect, over any backend.",
+    "admin": "For whoever runs the host: needs an administrator's key, and is reached on the host itself only.",
     "ollama": "Ollama's dialect, over any backend; passed through untouched where the backend is Ollama.",
 }
 _MEDIA = {Body.JSON: "application/json", Body.FORM: "application/json", Body.UPLOAD: "multipart/form-data"}
@@ -22,17 +23,21 @@ _ABOUT = (
     "Speech, chat and embeddings behind one door. Every route but the probes needs an API key: "
     "`Authorization: Bearer KEY`; a browser may send it as the password of Basic."
 )
+_QUEUE_POSITION: Fields = {
+    "description": "Only if the request waited for a paused backend: the place it had in the queue at first.",
+    "schema": {"type": "integer"},
+}
 # What can go wrong on any route that a backend answers; each has the shape `Problem` or, under /v1/, `OpenAIError`.
 _BACKEND_ERRORS = {
     "408": "The request body came too slowly.",
     "413": "The request body is too large.",
     "502": "The backend's answer cannot be understood.",
-    "503": "The backend is down; Retry-After says when to try again.",
+    "503": "The backend is down, or was paused for too long; Retry-After says when to try again.",
     "504": "The backend took too long; the message names the phase.",
 }
 
 
-def document(table: tuple[Route, ...] = TABLE) -> Fields:
+def document(table: tuple[Route, ...] = TABLE + ADMIN_TABLE) -> Fields:
     """The document, in OpenAPI 3.1."""
     paths: dict[str, Fields] = {}
     for route in table:
@@ -90,6 +95,8 @@ def _responses(route: Route, example: Fields) -> Fields:
         media = example.get("media", "application/json")
         content = {media: answer} | {other: {"schema": {"type": "string"}} for other in example.get("streams", ())}
         responses["200"] = {"description": "Done.", "content": content}
+        if route.capability is not None:
+            responses["200"]["headers"] = {"X-Queue-Position": _QUEUE_POSITION}
     if not route.open:
         responses["401"] = _error(route, "The API key is missing or wrong.")
     if route.capability is not None:
@@ -102,6 +109,12 @@ def _responses(route: Route, example: Fields) -> Fields:
             responses["404"] = _error(route, "No backend serves this model; the message names those that are served.")
         if "unsupported" in route.over.values():
             responses["501"] = _error(route, "The backend cannot do this.")
+    elif route.admin:
+        responses["403"] = _error(route, "The key is no administrator's.")
+        if route.body is not Body.NONE:
+            responses["400"] = _error(route, "The request has the wrong shape; the message names the member.")
+            responses["404"] = _error(route, "There is no such backend; the message names those that exist.")
+            responses["409"] = _error(route, "Somebody else has paused this backend; the message names them.")
     elif route.path == "/health":
         responses["503"] = {"description": "Some component is down; the body has the same shape."}
     elif route.path == "/v1/models/{id}":

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 from aiohttp import ClientResponse
 
+from gateway.dialect.answers import complaint
 from gateway.exchange import Exchange
 from gateway.headers import client_headers
+from gateway.parsing import Malformed, parse
 from gateway.registry import Backend
-from gateway.upstream import backend_errors, expired
-from service_kit.errors import ServiceError
+from gateway.upstream import RETRY_AFTER_S, backend_errors, expired
+from service_kit.errors import ServiceError, openai_type
+
+MAX_ERROR_BYTES = 64 * 1024
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 class BrokenAnswerError(Exception):
@@ -32,7 +38,11 @@ def await_head(exchange: Exchange) -> None:
 
 async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) -> None:
     """Pass `response` on. Raises BrokenAnswerError when it ends early, after saying why where the format has a way."""
-    await exchange.start(response.status, client_headers(response.raw_headers))
+    if exchange.started:
+        await _only_events(backend, response)
+        exchange.only_comments = False
+    else:
+        await exchange.start(response.status, client_headers(response.raw_headers))
     content = response.content
     idle_s = exchange.services.upstream.idle_s
     tail = b""
@@ -49,6 +59,36 @@ async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) 
     except ServiceError as error:
         await last_words(exchange, response.content_type, response.headers.get("Content-Encoding"), tail, error)
         raise BrokenAnswerError(error.code) from error
+
+
+async def _only_events(backend: Backend, response: ClientResponse) -> None:
+    """Raise ServiceError with the backend's words unless its answer is the stream that was promised to the client."""
+    if response.status == 200 and response.content_type == "text/event-stream":
+        return
+    with backend_errors(backend):
+        said = await response.content.read(MAX_ERROR_BYTES)
+    raise refusal(backend, response.status, said)
+
+
+def refusal(backend: Backend, status: int, said: bytes) -> ServiceError:
+    """What a backend that answered with `status` said, as an error of ours."""
+    try:
+        members = parse(_OBJECT, said)
+        message = complaint(members.get("error") or members)
+    except Malformed:
+        message = f"Backend '{backend.name}' answered with status {status}."
+    if status < 400:
+        return ServiceError(502, "bad_backend_answer", message)
+    return ServiceError(
+        status, "backend_refused", message, retry_after_s=RETRY_AFTER_S if status in {429, 503} else None
+    )
+
+
+async def end_in_error(exchange: Exchange, error: ServiceError) -> None:
+    """End a stream that was begun while its request waited, and in which the backend has said nothing yet."""
+    detail = {"message": error.sentence, "type": openai_type(error.status), "code": error.code}
+    await exchange.write(b"data: " + msgspec.json.encode({"error": detail}) + b"\n\n")
+    await exchange.finish()
 
 
 @contextmanager

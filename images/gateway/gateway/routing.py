@@ -17,7 +17,7 @@ from service_kit.errors import ServiceError
 
 Handling = Literal["pass", "translate", "unsupported"]
 Method = Literal["GET", "POST", "DELETE"]
-Group = Literal["speech", "openai", "ollama", "service"]
+Group = Literal["speech", "openai", "ollama", "service", "admin"]
 
 _SPEECH: Mapping[Kind, Handling] = {"whisper": "pass"}
 _OPENAI: Mapping[Kind, Handling] = {"openai": "pass", "ollama": "pass"}
@@ -46,7 +46,10 @@ QUICK_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: a method on a path (`/{name}` at its end takes the rest, slashes included) and what becomes of it."""
+    """One row: a method on a path and what becomes of it.
+
+    `{name}` at a path's end takes the rest, slashes included; in its middle it takes what has no slash.
+    """
 
     method: Method
     path: str
@@ -59,6 +62,7 @@ class Route:
     patience: Patience = Patience.QUICK
     refused: str = ""
     open: bool = False
+    admin: bool = False
 
 
 def _speech(method: Method, path: str, summary: str, body: Body = Body.NONE) -> Route:
@@ -122,18 +126,26 @@ TABLE: tuple[Route, ...] = (
 )
 
 
+# For whoever runs the host: an ordinary key opens none of these, and the front door lets none of them through.
+ADMIN_TABLE: tuple[Route, ...] = (
+    Route("GET", "/api/admin/backends", "admin", "State of every backend", admin=True),
+    Route("POST", "/api/admin/backends/{name}/pause", "admin", "Pause a backend, or renew", body=Body.JSON, admin=True),
+    Route("POST", "/api/admin/backends/{name}/resume", "admin", "Resume a backend", body=Body.JSON, admin=True),
+)
+
+
 class Router:
     """Finds the row for a method and a decoded path. Paths are compared as they are: nothing is cleaned up first."""
 
-    def __init__(self, table: tuple[Route, ...] = TABLE) -> None:
+    def __init__(self, table: tuple[Route, ...] = TABLE + ADMIN_TABLE) -> None:
         self._exact: dict[str, dict[str, Route]] = {}
-        self._prefixed: list[tuple[str, dict[str, Route]]] = []
+        self._patterns: list[tuple[str, str, dict[str, Route]]] = []
         for route in table:
-            prefix, brace, _ = route.path.partition("{")
+            prefix, brace, rest = route.path.partition("{")
             if not brace:
                 self._exact.setdefault(route.path, {})[route.method] = route
             else:
-                self._prefixed.append((prefix, {route.method: route}))
+                self._patterns.append((prefix, rest.partition("}")[2], {route.method: route}))
 
     def find(self, method: str, path: str) -> tuple[Route, str]:
         """The row, and what stands in the place of its `{name}` (or '').
@@ -161,9 +173,11 @@ class Router:
     def _methods(self, path: str) -> tuple[dict[str, Route], str]:
         if methods := self._exact.get(path):
             return methods, ""
-        for prefix, methods in self._prefixed:
-            if path.startswith(prefix) and len(path) > len(prefix):
-                return methods, path[len(prefix) :]
+        for prefix, suffix, methods in self._patterns:
+            if path.startswith(prefix) and path.endswith(suffix) and len(path) > len(prefix) + len(suffix):
+                rest = path[len(prefix) : len(path) - len(suffix)]
+                if not suffix or "/" not in rest:
+                    return methods, rest
         raise ServiceError(404, "not_found", "There is no such route here.", hint="GET /docs lists the routes.")
 
 

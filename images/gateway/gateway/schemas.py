@@ -114,6 +114,21 @@ SCHEMAS: Fields = {
     "OllamaShow": _object(details=_OBJECT, model_info=_OBJECT, template=_STRING, capabilities=_list(_STRING)),
     "OllamaVersion": _object(version=_STRING),
     "OllamaCopyRequest": _object(("source", "destination"), source=_STRING, destination=_STRING),
+    "BackendState": _object(
+        ("name", "kind", "in_flight", "waiting", "paused"), name=_STRING, kind=_STRING, in_flight=_INTEGER,
+        waiting=_INTEGER, paused=_about({"type": ["object", "null"]}, "owner, why, since, ends_in_s"),
+        standby=_about({"type": ["object", "null"]}, "the service that answers until ours has taken over: url, active"),
+    ),
+    "BackendStates": _object(
+        ("version", "in_flight", "backends"), version=_STRING,
+        in_flight=_about(_INTEGER, "requests inside this gateway, waiting ones too, without administrators'"),
+        backends=_list({"$ref": "#/components/schemas/BackendState"}),
+    ),
+    "PauseRequest": _object(
+        ("owner", "why", "lease_s"), owner=_STRING, why=_STRING,
+        lease_s=_about(_NUMBER, "seconds until it ends unless it is renewed, 120 at most"),
+    ),
+    "ResumeRequest": _object(("owner",), owner=_STRING),
     "OllamaProgress": _object(status=_STRING, digest=_STRING, total=_INTEGER, completed=_INTEGER),
 }  # fmt: skip
 
@@ -182,6 +197,14 @@ EXAMPLES: dict[str, Fields] = {
     "/api/version": {"response_schema": "OllamaVersion", "response": {"version": "0.24.0"}},
     "/api/pull": {**_NAMED, "response_schema": "OllamaProgress", "streams": (_NDJSON,)},
     "/api/delete": _NAMED,
+    "/api/admin/backends": {"response_schema": "BackendStates"},
+    "/api/admin/backends/{name}/pause": {
+        "request_schema": "PauseRequest", "response_schema": "BackendState",
+        "request": {"owner": "upgrade 7f3a", "why": "whisper-api becomes 0.2.0", "lease_s": 60},
+    },
+    "/api/admin/backends/{name}/resume": {
+        "request_schema": "ResumeRequest", "response_schema": "BackendState", "request": {"owner": "upgrade 7f3a"},
+    },
     "/api/copy": {
         "request_schema": "OllamaCopyRequest", "request": {"source": _CHAT_MODEL, "destination": "mine:latest"}
     },

@@ -30,6 +30,20 @@ class GatewaySettings(ServiceSettings):
     upstream_idle_timeout_s: float = Field(
         300, gt=0, description="between two pieces of a request or an answer (504 or a broken stream, phase idle)"
     )
+    admin_keys_file: Path | None = Field(
+        None, description="file with administrators' keys, one a line; without it nobody can pause a backend"
+    )
+    pause_max_wait_s: float = Field(600, gt=0, description="how long a request may wait for a paused backend (503)")
+    pause_max_waiting: int = Field(1000, ge=0, description="how many requests may wait at a time; one more gets 503")
+    pause_max_waiting_mib: float = Field(
+        128, gt=0, description="how much memory the JSON bodies of waiting requests may take; one more gets 503"
+    )
+    pause_max_s: float = Field(3600, gt=0, description="how long a pause may last, however often it is renewed")
+
+    @property
+    def pause_max_waiting_bytes(self) -> int:
+        """Limit of what waiting requests hold, in bytes."""
+        return int(self.pause_max_waiting_mib * MIB)
 
     @property
     def max_json_bytes(self) -> int:

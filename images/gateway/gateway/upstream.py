@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 2
 # llama.cpp's server closes an idle connection after 5 s: let go before it does, or a request would meet the closing.
 KEEP_ALIVE_S = 4
+# A container that was made anew may have another address, and is asked within seconds.
+DNS_CACHE_S = 1
 _NOT_OURS_TO_SAY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -42,7 +44,7 @@ class Upstream:
     async def start(self) -> None:
         """Open the pool. Belongs to the running event loop."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=DNS_CACHE_S),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.upstream_connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

@@ -60,6 +60,12 @@ class Watch:
             self._handle = self._loop.call_at(deadline, self._ring)
         self._deadline = deadline
 
+    def rest(self) -> None:
+        """Let the clock stand still until the next phase; the eye on the client stays open."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
     def wait_for_departure(self) -> None:
         """Watch for the client's leaving from here on; the request's body must have been received whole."""
         if self._watcher is None:
@@ -67,9 +73,7 @@ class Watch:
 
     def close(self) -> None:
         """Stop the clock and look away."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        self.rest()
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None

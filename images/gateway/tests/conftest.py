@@ -34,3 +34,10 @@ def impatient_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]
         MAX_UPLOAD_MIB="32",
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def house_without_admins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """No ADMIN_KEYS_FILE."""
+    with house_over(tmp_path_factory.mktemp("house-without-admins"), ADMIN_KEYS_FILE="") as running:
+        yield running

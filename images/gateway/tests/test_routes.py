@@ -14,7 +14,7 @@ import requests
 from dialects.harness import AUTH, KEY, MODEL, Connection
 from dialects.house import House, post
 
-from gateway.routing import TABLE, Route
+from gateway.routing import ADMIN_TABLE, TABLE, Route
 
 OPEN = {"/health", "/healthz", "/readyz"}
 
@@ -31,7 +31,7 @@ def ask(house: House, route: Route, headers: dict[str, str]) -> requests.Respons
     )
 
 
-@pytest.mark.parametrize("route", TABLE, ids=name)
+@pytest.mark.parametrize("route", TABLE + ADMIN_TABLE, ids=name)
 def test_every_route_needs_the_right_key(house: House, route: Route) -> None:
     """S0.12, S2.7: no key, wrong keys, the right key; any status but 401 shows that a key was right."""
     expected_open = route.path in OPEN
@@ -232,11 +232,11 @@ def test_the_document_has_every_route(house: House) -> None:
     assert {(route.method, route.path) for route in TABLE} <= described
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     ids = [operation["operationId"] for operation in operations if "operationId" in operation]
-    assert len(ids) == len(set(ids)) == len(TABLE)
+    assert len(ids) == len(set(ids)) == len(TABLE + ADMIN_TABLE)
     known = set(document["components"]["schemas"])
     used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert used == known
-    for route in TABLE:
+    for route in TABLE + ADMIN_TABLE:
         operation = document["paths"][route.path][route.method.lower()]
         assert operation["summary"]
         assert ("requestBody" in operation) == (route.method != "GET" and not route.refused)

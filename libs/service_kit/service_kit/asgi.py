@@ -38,7 +38,8 @@ class ServiceShell:
     """Wraps a service's ASGI app.
 
     `keys` None means that no key is asked for. `open_paths` are answered without a key beside /healthz and
-    /readyz. The wrapped app may set scope["state"]["route"] to its route template for metrics and logs.
+    /readyz. A key of `admin_keys` opens everything that one of `keys` opens, and makes scope["state"]["admin"] true.
+    The wrapped app may set scope["state"]["route"] to its route template for metrics and logs.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class ServiceShell:
         keys: ApiKeys | None,
         readiness: Readiness,
         open_paths: frozenset[str] = frozenset(),
+        admin_keys: ApiKeys | None = None,
         metrics: HttpMetrics | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
+        self._admin_keys = admin_keys
         self._readiness = readiness
         self._open_paths = open_paths
         self._quiet = open_paths | {"/healthz", "/readyz", "/metrics"}
@@ -104,8 +107,12 @@ class ServiceShell:
             if self._keys is not None and path not in self._open_paths:
                 key_id = self._keys.match(authorization)
                 if key_id is None:
+                    key_id = self._admin(authorization, state)
+                if key_id is None:
                     raise unauthorized(presented=authorization is not None)
                 state["key_id"] = key_id
+            elif authorization is not None:
+                key_id = self._admin(authorization, state)
             if path == "/metrics":
                 await self._scrape(scope, send_with_id)
             elif path.startswith(docs.ASSETS_PATH + "/"):
@@ -145,6 +152,13 @@ class ServiceShell:
                 key=key_id,
                 **({"error": failure} if failure else {}),
             )
+
+    def _admin(self, authorization: bytes | None, state: MutableMapping[str, Any]) -> str | None:
+        """Id of the admin key in `authorization`, noted in `state`; None where it holds none."""
+        key_id = self._admin_keys.match(authorization) if self._admin_keys is not None else None
+        if key_id is not None:
+            state["admin"] = True
+        return key_id
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         authorization, _ = _read_headers(scope["headers"])

@@ -46,6 +46,16 @@ class ApiKeys:
             raise KeyFileError("no API key is set: name a file with one key a line in API_KEYS_FILE, or say AUTH=off")
         return cls(keys)
 
+    @classmethod
+    def of_admins(cls, path: Path, others: ApiKeys | None) -> ApiKeys:
+        """Admin keys in `path`. Raises KeyFileError when there is none, or one that is among `others` as well."""
+        admins = cls(read_key_file(path))
+        if not len(admins):
+            raise KeyFileError(f"{path} holds no admin key: write one into its first line, or do not name the file")
+        if others is not None and {digest for digest, _ in admins._known} & {digest for digest, _ in others._known}:
+            raise KeyFileError(f"a key in {path} is an ordinary key as well: give the administrator one of their own")
+        return admins
+
     def match(self, authorization: bytes | None) -> str | None:
         """Id of the key in an Authorization header (first 8 hex digits of its SHA-256), or None.
 

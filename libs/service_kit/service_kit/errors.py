@@ -78,7 +78,7 @@ def error_response(error: ServiceError, path: str, request_id: str) -> tuple[int
         body: dict[str, Any] = {
             "error": {
                 "message": error.sentence,
-                "type": _openai_type(error.status),
+                "type": openai_type(error.status),
                 "param": error.param,
                 "code": error.code,
             }
@@ -176,7 +176,8 @@ def _title(status: int) -> str:
         return "Error"
 
 
-def _openai_type(status: int) -> str:
+def openai_type(status: int) -> str:
+    """What OpenAI calls errors of this status."""
     match status:
         case 401:
             return "authentication_error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import httptools
@@ -11,6 +12,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADER_COUNT = 128
 HEAD_TIMEOUT_S = 20.0
+
+CLIENT_LEFT_EXTENSION = "ai.client_left"
+# Linux' numbers in the first byte of TCP_INFO: the other side has closed, or reset, the connection.
+_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -61,6 +66,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._carry_on_without_upgrade(data[upgrade.args[0] :])
         if self._reading_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A new request; the app may ask whether its client is still there without reading its body."""
+        super().on_message_begin()
+        self.scope["extensions"] = {CLIENT_LEFT_EXTENSION: {"ask": self.client_left}}
+
+    def client_left(self) -> bool:
+        """Whether the client has closed the connection, as far as the kernel knows.
+
+        ASGI tells that only to who reads the body to its end. Where the kernel does not say (not Linux), false.
+        """
+        if self.transport.is_closing():
+            return True
+        connection = self.transport.get_extra_info("socket")
+        if connection is None or not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        except OSError:
+            return False
+        return bool(state) and state[0] in {_TCP_CLOSE, _TCP_CLOSE_WAIT}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Headers of the head; trailers after a chunked body are dropped, or they would join the head unchecked."""

@@ -10,6 +10,7 @@ import msgspec
 from gateway.catalogue import Catalogue
 from gateway.exchange import Exchange, Services
 from gateway.health import Health
+from gateway.routes.admin import AdminRoutes
 from service_kit.docs import swagger_html
 
 _JSON = b"application/json"
@@ -20,8 +21,9 @@ class LocalRoutes:
     """One method per route; `answer` finds it."""
 
     def __init__(self, services: Services) -> None:
-        self._health = Health(services.registry, services.upstream)
-        self._catalogue = Catalogue(services.registry, services.upstream)
+        self._health = Health(services.registry, services.upstream, services.admission)
+        self._catalogue = Catalogue(services.registry, services.upstream, services.admission)
+        admin = AdminRoutes(services)
         self._by_path: dict[str, Callable[[Exchange], Awaitable[None]]] = {
             "/": self._root,
             "/health": self._get_health,
@@ -29,6 +31,9 @@ class LocalRoutes:
             "/openapi.json": self._openapi,
             "/v1/models": self._models,
             "/v1/models/{id}": self._model,
+            "/api/admin/backends": admin.backends,
+            "/api/admin/backends/{name}/pause": admin.pause,
+            "/api/admin/backends/{name}/resume": admin.resume,
         }
 
     async def answer(self, exchange: Exchange) -> None:

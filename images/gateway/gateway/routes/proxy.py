@@ -38,7 +38,7 @@ async def proxy(exchange: Exchange) -> None:
     if handling == "unsupported":
         raise _unsupported(route, backend)
     exchange.watch.wait_for_departure()
-    async with exchange.services.admission.admit(backend):
+    async with exchange.services.admission.admit(exchange, backend, body):
         if handling == "translate":
             await translate(exchange, backend, body or b"")
         else:
@@ -74,6 +74,9 @@ async def _pass_json(exchange: Exchange, backend: Backend, body: bytes | None) -
     headers = upstream_headers(scope, upstream.key_of(backend))
     if body is not None:
         headers["Content-Type"] = "application/json"
+    if exchange.started:
+        # the head is out: nothing can be said of a compression any more
+        headers.popall("Accept-Encoding", None)
     await_head(exchange)
     method = scope["method"] if scope["method"] == "HEAD" else route.method
     response = await upstream.send(
@@ -103,7 +106,7 @@ async def _pass_upload(exchange: Exchange) -> None:
         client_s=services.settings.client_body_timeout_s,
         backend_s=upstream.idle_s,
     )
-    async with services.admission.admit(backend):
+    async with services.admission.admit(exchange, backend, None):
         exchange.watch.enter("connect", services.settings.upstream_connect_timeout_s)
         try:
             response = await upstream.send(

@@ -13,22 +13,20 @@ from aiohttp import ClientResponse
 from gateway.bodies import decode
 from gateway.catalogue import Listed, fetch, listed
 from gateway.dialect import cards, embeddings, requests
-from gateway.dialect.answers import DONE, BackendError, Shape, Translation, complaint
+from gateway.dialect.answers import DONE, BackendError, Shape, Translation
 from gateway.dialect.options import is_unload
 from gateway.dialect.sse import EventReader, EventTooLargeError
 from gateway.exchange import Exchange
 from gateway.headers import upstream_headers
 from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, model_not_found
-from gateway.relay import BrokenAnswerError, answer_errors, await_head
-from gateway.upstream import RETRY_AFTER_S, backend_errors
+from gateway.relay import MAX_ERROR_BYTES, BrokenAnswerError, answer_errors, await_head, refusal
+from gateway.upstream import backend_errors
 from service_kit.errors import ServiceError
 
 _JSON = b"application/json; charset=utf-8"
 _NDJSON = b"application/x-ndjson"
-_MAX_ERROR_BYTES = 64 * 1024
 _PROPS = msgspec.json.Decoder(cards.Props)
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 async def translate(exchange: Exchange, backend: Backend, body: bytes) -> None:
@@ -214,10 +212,10 @@ async def _post(exchange: Exchange, backend: Backend, path: str, fields: dict[st
         return response
     try:
         with backend_errors(backend):
-            said = await response.content.read(_MAX_ERROR_BYTES)
+            said = await response.content.read(MAX_ERROR_BYTES)
     finally:
         response.close()
-    raise _refusal(backend, response.status, said)
+    raise refusal(backend, response.status, said)
 
 
 async def _read(exchange: Exchange, backend: Backend, response: ClientResponse) -> bytes:
@@ -233,19 +231,6 @@ async def _answer(exchange: Exchange, record: dict[str, Any]) -> None:
 
 def _line(record: dict[str, Any]) -> bytes:
     return msgspec.json.encode(record) + b"\n"
-
-
-def _refusal(backend: Backend, status: int, said: bytes) -> ServiceError:
-    try:
-        members = parse(_OBJECT, said)
-        message = complaint(members.get("error") or members)
-    except Malformed:
-        message = f"Backend '{backend.name}' answered with status {status}."
-    if status < 400:
-        return ServiceError(502, "bad_backend_answer", message)
-    return ServiceError(
-        status, "backend_refused", message, retry_after_s=RETRY_AFTER_S if status in {429, 503} else None
-    )
 
 
 @contextmanager
