@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from host.lab import base_images, deployment, engine, hosts, internet, stock, stores
 from host.lab.mirror import SUITES
+from host.lab.old import disk, kinds
 from host.lab.place import REPOSITORY, Lab, LabError
 
 
@@ -61,9 +63,15 @@ def _stock(_: argparse.Namespace, lab: Lab) -> int:
     return 0
 
 
+def _old(chosen: argparse.Namespace, lab: Lab) -> int:
+    internet.ensure(lab)
+    print(json.dumps(kinds.start(lab, chosen.name, chosen.kind).as_dict(), indent=2))
+    return 0
+
+
 def _gone(chosen: argparse.Namespace, lab: Lab) -> int:
     for name in chosen.names:
-        hosts.remove(lab, name)
+        kinds.remove(lab, name)
     return 0
 
 
@@ -108,6 +116,7 @@ def _down(chosen: argparse.Namespace, lab: Lab) -> int:
     for name in hosts.all_of(lab):
         engine.call("rm", "-f", lab.container(name))
         engine.call("volume", "rm", lab.container(name), check=False)
+        disk.release(lab.container(name))
     internet.remove(lab, caches=chosen.caches)
     if chosen.docker:
         engine.stop()
@@ -137,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("reference")
     push.add_argument("name", help="as hosts pull it: ghcr.io/lab/gateway:0.1.0, docker.io/ollama/ollama:0.24.0")
     add("stock", _stock, "build our images and Ollama's, and put them and the language model into the registries")
+    shown = "; ".join(f"{name}: {kind.what}" for name, kind in kinds.KINDS.items())
+    old = add("old", _old, f"a host with somebody else's Whisper service on it; prints what is true of it. {shown}")
+    old.add_argument("name")
+    old.add_argument("kind", choices=kinds.KINDS)
     add("gone", _gone, "remove hosts").add_argument("names", nargs="+")
     add("list", _list, "the hosts and their addresses")
     add("reboot", _reboot, "reboot a host from inside, and wait").add_argument("name")

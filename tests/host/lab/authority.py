@@ -31,6 +31,12 @@ def write_server(folder: Path) -> None:
     authority.write_text(ours)
 
 
+def issue(*names: str) -> tuple[str, str]:
+    """A certificate (chain) and key, PEM, good for `names`: what a host of the lab may have bought somewhere."""
+    issued = _authority().issue_cert(*names)
+    return "".join(part.bytes().decode() for part in issued.cert_chain_pems), issued.private_key_pem.bytes().decode()
+
+
 def _names(chain: Path) -> set[str]:
     certificate = x509.load_pem_x509_certificate(chain.read_bytes())
     alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

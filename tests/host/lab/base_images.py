@@ -48,7 +48,7 @@ def ensure(*suites: str) -> None:
 def ensure_base(suite: str) -> str:
     """A bare Debian of `suite`; answers the image's name."""
     name = base_image(suite)
-    content = _digest([suite, mirror.this_machines().main, *PACKAGES])
+    content = digest([suite, mirror.this_machines().main, *PACKAGES])
     if _is(name, content):
         return name
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
@@ -88,7 +88,7 @@ def build(name: str, base: str, folder: Path, extra: dict[str, str]) -> None:
     parts = [found["Id"] if found else base]
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     files |= {key: value.encode() for key, value in extra.items()}
-    content = _digest([*parts, *(f"{key}={hashlib.sha256(value).hexdigest()}" for key, value in sorted(files.items()))])
+    content = digest([*parts, *(f"{key}={hashlib.sha256(value).hexdigest()}" for key, value in sorted(files.items()))])
     if _is(name, content):
         return
     remark(f"building {name}")
@@ -114,5 +114,6 @@ def _is(name: str, content: str) -> bool:
     return found is not None and (found["Config"].get("Labels") or {}).get(LABEL) == content
 
 
-def _digest(parts: list[str]) -> str:
+def digest(parts: list[str]) -> str:
+    """A short name for this content."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
