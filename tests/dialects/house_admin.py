@@ -1,18 +1,20 @@
-"""An administrator of a House: pauses its backends, and sees who waits."""
+"""An administrator of a House: pauses its backends, and sees who waits; and those who wait, and the backends."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 
-from dialects.harness import ADMIN_KEY
-from dialects.house import WAIT_S, House
+from dialects.harness import ADMIN_KEY, KEY, Connection
+from dialects.house import CHAT, EVENT, WAIT_S, House, post
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
+TEXT = b'{"text":"hello"}'
+DONE = b"data: [DONE]\n\n"
 # Longer than any test; one that wants a lease to end says so.
 LEASE_S = 60.0
 
@@ -67,3 +69,41 @@ async def paused(house: House, name: str) -> AsyncIterator[None]:
         yield
     finally:
         await resume(house, name)
+
+
+async def answer(connection: Connection, body: bytes = TEXT, status: str = "200 OK") -> None:
+    """The backends here serve one request a connection, and say so."""
+    body = b"" if connection.head.startswith(b"HEAD ") else body
+    head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+    await connection.write(head.encode() + body)
+
+
+async def says(connection: Connection) -> None:
+    await connection.read_request()
+    await answer(connection)
+
+
+async def streams(connection: Connection) -> None:
+    await connection.read_request()
+    await connection.start_chunked("text/event-stream")
+    await connection.chunk(EVENT)
+    await connection.chunk(DONE)
+    await connection.end_chunked()
+
+
+async def chat(
+    house: House, path: str = "/v1/chat/completions", **members: Any
+) -> tuple[int, Mapping[str, str], bytes]:
+    async with post(house, path, json=CHAT | members) as response:
+        return response.status, response.headers, await response.read()
+
+
+@asynccontextmanager
+async def sending(house: House, head: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A raw request on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.gateway.port)
+    writer.write(f"{head}\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n".encode())
+    try:
+        yield reader, writer
+    finally:
+        writer.close()

@@ -41,3 +41,18 @@ def house_without_admins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     """No ADMIN_KEYS_FILE."""
     with house_over(tmp_path_factory.mktemp("house-without-admins"), ADMIN_KEYS_FILE="") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def narrow_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Three may wait, with a MiB of JSON between them, for two seconds; a client must move every second."""
+    with house_over(
+        tmp_path_factory.mktemp("narrow-house"),
+        PAUSE_MAX_WAITING="3",
+        PAUSE_MAX_WAITING_MIB="1",
+        PAUSE_MAX_WAIT_S="2",
+        PAUSE_MAX_S="3",
+        CLIENT_BODY_TIMEOUT_S="1",
+        UPSTREAM_FIRST_BYTE_TIMEOUT_S="1",
+    ) as running:
+        yield running
