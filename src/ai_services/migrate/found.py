@@ -36,16 +36,22 @@ class Fact:
 
 @dataclass(frozen=True)
 class Port:
-    """Where something listens. `address` is as `ss` has it (0.0.0.0, ::, 127.0.0.1); `inside`: the container's port."""
+    """Where something listens. `address` is as `ss` has it (0.0.0.0, ::, 127.0.0.1); `inside`: the container's port.
+
+    `inner`: on Docker's bridge, where only this host and its containers come.
+    """
 
     address: str
     port: int
     inside: int | None = None
+    inner: bool = False
 
     @property
     def is_public(self) -> bool:
         """Whether other machines may reach it."""
-        return not self.address.startswith("127.") and self.address not in ("::1", "[::1]", "localhost")
+        return (
+            not self.inner and not self.address.startswith("127.") and self.address not in ("::1", "[::1]", "localhost")
+        )
 
     @property
     def local_url(self) -> str:
@@ -158,6 +164,7 @@ class Site:
 
     `file` is the real file, `link` what points to it (sites-enabled); `line` the first line of the block. `targets` are
     the URLs that it hands requests to, by location; `serves` names the service (`Service.name`) behind it, or "".
+    `redirects`: it only sends to https; `others`: its locations that are not the service's, in a site that serves it.
     """
 
     file: str
@@ -171,6 +178,8 @@ class Site:
     serves: str = ""
     link: str = ""
     default: bool = False
+    redirects: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,7 +219,8 @@ class Found:
     """All of it. `service` is the one to migrate: None while several (or none) may be meant; `candidates` are those.
 
     `machine` holds the doctor's facts as they came (system, disks, pci, nvidia, docker, ports, …). `migration` is the
-    id of a migration that was begun here and neither finished nor undone, `release` the running release of ours.
+    id of a migration that was noted here, `release` the running release of ours. `room`: what could be freed, by how
+    (MiB); `texts`: compose and environment files by path, without what looks like a secret.
     """
 
     host: str
@@ -223,7 +233,8 @@ class Found:
     units: tuple[Unit, ...] = ()
     clients: tuple[Client, ...] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
-    speed_mib_s: float | None = None
+    room: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
     release: str = ""
     migration: str = ""
     unseen: tuple[Fact, ...] = ()

@@ -62,9 +62,10 @@ class Listener:
     key: str | None = None
     takes_over: Literal["site", "redirect", "proxy"] = "site"
 
-    def as_setting(self) -> dict[str, Any]:
+    def as_setting(self) -> str:
         """Return it as one entry of `ai_old_api_listeners`."""
-        return {"port": self.port, "names": list(self.names), "certificate": self.certificate, "key": self.key}
+        tls = f" certificate={self.certificate} key={self.key}" if self.certificate else ""
+        return " ".join([str(self.port), *self.names]) + tls
 
 
 @dataclass(frozen=True)
