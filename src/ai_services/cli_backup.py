@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ai_services.cli_options import (
+    ANSIBLE_ENDED,
     Config,
     Host,
     HostKey,
@@ -14,6 +15,7 @@ from ai_services.cli_options import (
     Key,
     Pairs,
     User,
+    Verbose,
     examples,
     finish,
 )
@@ -34,6 +36,13 @@ def add_to(app: typer.Typer) -> None:
             "./ai backup gpu-1 --to s3://bucket/prefix --json | jq -r .archive",
         )
     )(backup)
+    app.command(
+        epilog=examples(
+            "./ai restore gpu-2 ~/.local/share/ai-services/backups/ai-backup_gpu-1_….age",
+            "./ai restore gpu-1 s3://bucket/prefix/ai-backup_gpu-1_….age --identity key.txt",
+            "./ai restore gpu-1 ai-backup_gpu-1_….age --verify",
+        )
+    )(restore)
 
 
 def backup(
@@ -79,3 +88,47 @@ def backup(
         to=to, recipients=recipients or (), passphrase=passphrase, passphrase_file=passphrase_file, keep=keep,
     )  # fmt: skip
     finish(lambda: run(wish, as_json=json), _NOTHING_KEPT)
+
+
+def restore(
+    host: Host,
+    archive: Annotated[
+        str, typer.Argument(metavar="ARCHIVE", help="A file that `backup` made, or s3://BUCKET/PREFIX/NAME.")
+    ],
+    identities: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--identity",
+            metavar="FILE",
+            help="What opens it: a file with AGE-SECRET-KEY-1…, or an ssh-ed25519 key; may be repeated.",
+            show_default="the key made on this machine",
+        ),
+    ] = None,
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Ask for its passphrase.")] = False,
+    passphrase_file: PassphraseFile = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Only prove it: check everything, restore it in memory, and let the host know that it is good.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Annotated[
+        str | None, typer.Option("--config", metavar="FILE", help="Settings that win over the archive's.")
+    ] = None,
+    pairs: Pairs = None,
+    user: User = None,
+    key: Key = None,
+    host_key: HostKey = None,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """Deploy a host with the keys, certificates and settings of a backup. Refuses a damaged one before it begins."""
+    from ai_services.verbs.restore import Wish, run
+
+    wish = Wish(
+        host, {}, pairs or (), config, user, key, host_key, verbose, archive=archive, identities=identities or (),
+        passphrase=passphrase, passphrase_file=passphrase_file, verify=verify, yes=yes,
+    )  # fmt: skip
+    finish(lambda: run(wish, as_json=json), ANSIBLE_ENDED)

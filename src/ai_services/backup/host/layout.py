@@ -18,9 +18,13 @@ from ai_services.backup.host.certificates import write_file
 from ai_services.backup.host.reader import FileRead, PartRead, events
 from ai_services.backup.host.services import Declared
 
+PROGRAM = "ai-backup"
 
-def lay_out(source: BinaryIO, place: Path) -> None:
+
+def lay_out(source: BinaryIO, place: Path, program: Path | None = None) -> None:
     """Write the files of an archive that are taken up, whole or not at all, into the new directory `place`.
+
+    `program` is copied beside them, for whoever takes them up.
 
     Raises:
         ArchiveError: it is not ours or not whole; nothing is laid out then.
@@ -33,14 +37,14 @@ def lay_out(source: BinaryIO, place: Path) -> None:
         for event in events(source):
             if isinstance(event, FileRead):
                 places.check(event.entry.name)
-                if event.entry.name.split("/")[0] in (*places.TAKEN_UP, *places.FOR_THE_RECORD):
+                if event.entry.name.split("/", 1)[0] in places.TAKEN_UP:
                     target = scratch / event.entry.name
                     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     write_file(target, event.content, event.entry.mode, (event.entry.uid, event.entry.gid))
         for conf in sorted((scratch / "letsencrypt" / "renewal").glob("*.conf")):
             certificates.check_renewal(conf.name, conf.read_text(encoding="utf-8"))
-        # The roles call it by its name there, also after a reboot.
-        shutil.copyfile(Path(__file__).parents[3], scratch / "ai-backup")
+        if program:
+            shutil.copyfile(program, scratch / PROGRAM)
         shutil.rmtree(place, ignore_errors=True)
         scratch.rename(place)
     except BaseException:

@@ -2,6 +2,7 @@
 
 collect           write an archive to standard output, in the clear; {"given": {…}} comes on standard input
 lay-out           read an archive from standard input and lay its keys and certificates out for the roles
+drop              forget what was laid out
 take NAME         put what was laid out (secrets, letsencrypt) to its place
 streams           read an archive from standard input and give each service what it saved
 record            note in /opt/ai/backup.json what comes as JSON on standard input
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +37,12 @@ def _collect() -> None:
 
 
 def _lay_out() -> None:
-    layout.lay_out(sys.stdin.buffer, _ROOT / places.RESTORE)
+    # The roles call it by its name there, also after a reboot.
+    layout.lay_out(sys.stdin.buffer, _ROOT / places.RESTORE, Path(__file__).parents[3])
+
+
+def _drop() -> None:
+    shutil.rmtree(_ROOT / places.RESTORE, ignore_errors=True)
 
 
 def _take() -> None:
@@ -67,6 +74,7 @@ def _say(line: str) -> None:
 COMMANDS: dict[str, Callable[[], None]] = {
     "collect": _collect,
     "lay-out": _lay_out,
+    "drop": _drop,
     "take": _take,
     "streams": _streams,
     "record": _record,
