@@ -91,6 +91,10 @@ variable "ai_hosts" {
     ai_grafana_image                  = optional(string)
     ai_node_exporter_image            = optional(string)
     ai_gpu_exporter_image             = optional(string)
+    ai_old_api                        = optional(list(string))
+    ai_old_api_keyless                = optional(bool)
+    ai_old_api_listeners              = optional(list(string))
+    ai_old_api_url                    = optional(string)
     ai_keep_data                      = optional(bool)
   }))
   default  = { ai = {} }
@@ -405,7 +409,7 @@ variable "ai_hosts" {
   # ai_version
   validation {
     condition     = alltrue([for host in values(var.ai_hosts) : host.ai_version == null ? true : can(regex("^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})$", host.ai_version))])
-    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_version == null ? true : can(regex("^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})$", host.ai_version)))])}): ai_version: give a version, as 0.1.0."
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_version == null ? true : can(regex("^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})$", host.ai_version)))])}): ai_version: give a version, as 0.2.0."
   }
 
   # ai_gateway_image
@@ -629,6 +633,24 @@ variable "ai_hosts" {
     condition     = alltrue([for host in values(var.ai_hosts) : host.ai_gpu_exporter_image == null ? true : can(regex("^(?:[a-z0-9.-]+(?::\\d+)?(?:/[a-z0-9._-]+)+(?::[\\w.-]{1,128})?(?:@sha256:[0-9a-f]{64})?)$", host.ai_gpu_exporter_image)) && can(regex("^(?:.*[0-9A-Za-z_])$", host.ai_gpu_exporter_image))])
     error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_gpu_exporter_image == null ? true : can(regex("^(?:[a-z0-9.-]+(?::\\d+)?(?:/[a-z0-9._-]+)+(?::[\\w.-]{1,128})?(?:@sha256:[0-9a-f]{64})?)$", host.ai_gpu_exporter_image)) && can(regex("^(?:.*[0-9A-Za-z_])$", host.ai_gpu_exporter_image)))])}): ai_gpu_exporter_image: give an image's full name with a tag or digest, as docker.io/ollama/ollama:0.24.0."
   }
+
+  # ai_old_api
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_old_api == null ? true : alltrue([for each in host.ai_old_api : contains(["asr", "speaches", "whisper_api", "seed"], each)])])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_old_api == null ? true : alltrue([for each in host.ai_old_api : contains(["asr", "speaches", "whisper_api", "seed"], each)]))])}): ai_old_api: give a list; each: asr, speaches, whisper_api or seed."
+  }
+
+  # ai_old_api_listeners
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_old_api_listeners == null ? true : alltrue([for each in host.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))])])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_old_api_listeners == null ? true : alltrue([for each in host.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))]))])}): ai_old_api_listeners: give a list; each: a port, then the names it answers to, then certificate=/path key=/path if it speaks TLS, as 443 whisper.example.com certificate=/etc/ssl/w.pem key=/etc/ssl/w.key."
+  }
+
+  # ai_old_api_url
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_old_api_url == null ? true : can(regex("^(?:(?:http)://[^ /?#]+[^ ]*)$", host.ai_old_api_url))])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_old_api_url == null ? true : can(regex("^(?:(?:http)://[^ /?#]+[^ ]*)$", host.ai_old_api_url)))])}): ai_old_api_url: give an address that begins with http://."
+  }
 }
 
 locals {
@@ -722,6 +744,10 @@ locals {
     ai_grafana_image                  = var.ai_grafana_image
     ai_node_exporter_image            = var.ai_node_exporter_image
     ai_gpu_exporter_image             = var.ai_gpu_exporter_image
+    ai_old_api                        = var.ai_old_api
+    ai_old_api_keyless                = var.ai_old_api_keyless
+    ai_old_api_listeners              = var.ai_old_api_listeners
+    ai_old_api_url                    = var.ai_old_api_url
     ai_keep_data                      = var.ai_keep_data
   }
 
@@ -798,6 +824,10 @@ locals {
     "ai_grafana_image",
     "ai_node_exporter_image",
     "ai_gpu_exporter_image",
+    "ai_old_api",
+    "ai_old_api_keyless",
+    "ai_old_api_listeners",
+    "ai_old_api_url",
     "ai_keep_data",
   ]
 }

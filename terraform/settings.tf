@@ -263,13 +263,13 @@ variable "ai_registry" {
 variable "ai_version" {
   description = "Version (tag) of our images."
   type        = string
-  default     = "0.1.0"
+  default     = "0.2.0"
   nullable    = false
 
   # form
   validation {
     condition     = can(regex("^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})$", var.ai_version))
-    error_message = "ai_version: give a version, as 0.1.0."
+    error_message = "ai_version: give a version, as 0.2.0."
   }
 }
 
@@ -760,6 +760,53 @@ variable "ai_gpu_exporter_image" {
   validation {
     condition     = can(regex("^(?:[a-z0-9.-]+(?::\\d+)?(?:/[a-z0-9._-]+)+(?::[\\w.-]{1,128})?(?:@sha256:[0-9a-f]{64})?)$", var.ai_gpu_exporter_image)) && can(regex("^(?:.*[0-9A-Za-z_])$", var.ai_gpu_exporter_image))
     error_message = "ai_gpu_exporter_image: give an image's full name with a tag or digest, as docker.io/ollama/ollama:0.24.0."
+  }
+}
+
+# --- An old API that stays
+
+variable "ai_old_api" {
+  description = "Speech APIs of before a migration whose routes go on answering; ./ai migrate fills this in."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  # form
+  validation {
+    condition     = alltrue([for each in var.ai_old_api : contains(["asr", "speaches", "whisper_api", "seed"], each)])
+    error_message = "ai_old_api: give a list; each: asr, speaches, whisper_api or seed."
+  }
+}
+
+variable "ai_old_api_keyless" {
+  description = "Whether exactly those routes answer without a key, as they did before."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "ai_old_api_listeners" {
+  description = "Doors of before, at which nginx answers those routes and nothing else."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  # form
+  validation {
+    condition     = alltrue([for each in var.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))])
+    error_message = "ai_old_api_listeners: give a list; each: a port, then the names it answers to, then certificate=/path key=/path if it speaks TLS, as 443 whisper.example.com certificate=/etc/ssl/w.pem key=/etc/ssl/w.key."
+  }
+}
+
+variable "ai_old_api_url" {
+  description = "Where the old service answers until ours has taken over, seen from the gateway's container."
+  type        = string
+  default     = null
+
+  # form
+  validation {
+    condition     = var.ai_old_api_url == null ? true : can(regex("^(?:(?:http)://[^ /?#]+[^ ]*)$", var.ai_old_api_url))
+    error_message = "ai_old_api_url: give an address that begins with http://."
   }
 }
 

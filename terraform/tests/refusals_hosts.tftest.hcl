@@ -721,3 +721,27 @@ run "ai_hosts__ai_gpu_exporter_image" {
   }
   expect_failures = [var.ai_hosts]
 }
+
+run "ai_hosts__ai_old_api" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_old_api = ["nonsense"] } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_old_api_listeners" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_old_api_listeners = ["? ?"] } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_old_api_url" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_old_api_url = "ftp://example.com" } }
+  }
+  expect_failures = [var.ai_hosts]
+}

@@ -532,3 +532,27 @@ run "ai_gpu_exporter_image__form" {
   }
   expect_failures = [var.ai_gpu_exporter_image]
 }
+
+run "ai_old_api__form" {
+  command = plan
+  variables {
+    ai_old_api = ["nonsense"]
+  }
+  expect_failures = [var.ai_old_api]
+}
+
+run "ai_old_api_listeners__form" {
+  command = plan
+  variables {
+    ai_old_api_listeners = ["? ?"]
+  }
+  expect_failures = [var.ai_old_api_listeners]
+}
+
+run "ai_old_api_url__form" {
+  command = plan
+  variables {
+    ai_old_api_url = "ftp://example.com"
+  }
+  expect_failures = [var.ai_old_api_url]
+}

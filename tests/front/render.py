@@ -25,6 +25,7 @@ PARTS = (
     "errors-openai",
     "errors-problem",
     "headers",
+    "old-api",
     "protection",
     "proxy",
     "tls",
@@ -37,6 +38,7 @@ RELEASES = {
     "ubuntu-24.04": ("1.24.0", "3.0.13"),
     "debian-13": ("1.26.3", "3.5.7"),
 }
+ROLE_VALUES = ("nginx_margin_s", "nginx_quick_timeout_s", "nginx_pause_s", "nginx_gateway_ports")
 OPTIONS: dict[str, dict[str, Any]] = {
     "usual": {},
     "own": {"ai_tls": "own"},
@@ -46,6 +48,23 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unlimited": {"ai_max_connections_per_address": 0, "ai_max_requests_per_s_per_address": 0},
     "beside-others": {"nginx_default_http": False, "nginx_default_https": False},
     "no-ipv6": {"nginx_ipv6": False},
+    "old-port": {"ai_old_api": ["asr"], "ai_old_api_listeners": ["9000"]},
+    "old-port-held": {
+        "ai_old_api": ["speaches", "seed"],
+        "ai_old_api_listeners": ["9000"],
+        "nginx_in_place_of": {"9000": 19000},
+        "nginx_own_site": False,
+    },
+    "old-names": {
+        "ai_old_api": ["whisper_api"],
+        "ai_old_api_listeners": [
+            "80 whisper.lab.test ai.lab.test",
+            "443 whisper.lab.test certificate=OLD.crt key=OLD.key",
+        ],
+        "nginx_default_http": False,
+        "nginx_default_https": False,
+    },
+    "old-default": {"ai_old_api": ["asr"], "ai_old_api_listeners": ["80 whisper.lab.test _"]},
     "odd-sizes": {"ai_max_upload_mib": 0.5, "ai_max_json_mib": 0.25, "ai_upstream_idle_timeout_s": 7.5},
 }
 
@@ -70,7 +89,7 @@ def tree(folder: Path, features: dict[str, Any], **changed: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     values: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     role_values = yaml.safe_load((ROLE / "vars/main.yml").read_text())
-    values |= {name: role_values[name] for name in ("nginx_margin_s", "nginx_quick_timeout_s")}
+    values |= {name: role_values[name] for name in ROLE_VALUES}
     values |= {
         "ai_domain": "ai.lab.test",
         "nginx_features": features,
@@ -80,11 +99,14 @@ def tree(folder: Path, features: dict[str, Any], **changed: Any) -> Path:
         "nginx_http_port": 80,
         "nginx_https_port": 443,
         "nginx_ai_dir": str(folder),
+        "nginx_switch_dir": str(folder / "switch"),
         "nginx_log_dir": str(folder),
         "nginx_certificate": str(folder / "own.crt"),
         "nginx_certificate_key": str(folder / "own.key"),
         **changed,
     }
+    # The certificate of an old site is a file like ours here.
+    values["ai_old_api_listeners"] = [door.replace("OLD", f"{folder}/own") for door in values["ai_old_api_listeners"]]
     # Ansible's own settings of Jinja
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -92,7 +114,7 @@ def tree(folder: Path, features: dict[str, Any], **changed: Any) -> Path:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    for name in ("site", "upstream", *PARTS):
+    for name in ("site", *PARTS):
         (folder / f"{name}.conf").write_text(environment.get_template(f"{name}.conf.j2").render(values))
     main = folder / "nginx.conf"
     # As Debian's: one worker and few connections more than a test needs.

@@ -75,6 +75,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "ai_grafana_image": ("grafana", "full name with a tag"),
     "ai_node_exporter_image": ("node", "full name with a tag"),
     "ai_gpu_exporter_image": ("gpu", "full name with a tag"),
+    "ai_old_api": (["whisperx"], "asr, speaches, whisper_api or seed"),
+    "ai_old_api_keyless": ("perhaps", "true or false"),
+    "ai_old_api_listeners": ([{"port": 99999}], "a port"),
+    "ai_old_api_url": ("https://127.0.0.1:9000", "http://"),
     "ai_keep_data": ("maybe", "true or false"),
 }
 
@@ -214,6 +218,12 @@ def test_every_former_name_teaches_todays(sound: dict[str, Any]) -> None:
         ("ai_allowed_networks", "10.1.0.0/16, fd00::/8", ["10.1.0.0/16", "fd00::/8"]),
         ("ai_ollama_extra_models", "a:1,b:2", ["a:1", "b:2"]),
         ("ai_profiles", "[monitoring]", ["monitoring"]),
+        ("ai_old_api_listeners", "9000,80 old.example.com", ["9000", "80 old.example.com"]),
+        (
+            "ai_old_api_listeners",
+            [{"port": 443, "names": ["a.example.com"], "certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key"}],
+            ["443 a.example.com certificate=/etc/ssl/a.pem key=/etc/ssl/a.key"],
+        ),
         ("ai_keep_data", "no", False),
         ("ai_whisper_unload_after_s", "", None),
         ("ai_domain", "AI.Example.COM.", "ai.example.com"),

@@ -16,6 +16,7 @@ from ai_services.host.settings_kinds import (
     Branch,
     Choice,
     Domain,
+    Doors,
     File,
     Flag,
     Networks,
@@ -62,6 +63,7 @@ def setting(default: Any, text: str, group: str, role: str, **about: Any) -> Any
 
 _NAME, _REACH, _IMAGES, _GPU = "Name and certificate", "Who may reach it", "Images", "GPU and machine"
 _MODELS, _LIMITS, _MONITORING, _REMOVAL = "Models and keys", "Limits", "Monitoring", "Removal"
+_OLD = "An old API that stays"
 
 
 class HostSettings(BaseModel):
@@ -303,6 +305,22 @@ class HostSettings(BaseModel):
     ai_gpu_exporter_image: Annotated[str, ThirdParty] = setting(
         "docker.io/utkuozdemir/nvidia_gpu_exporter:1.3.1", "Image of the GPU's exporter.", _MONITORING, "ai_stack"
     )
+
+    ai_old_api: Annotated[list[str], Several(Choice("asr", "speaches", "whisper_api", "seed"))] = setting(
+        [], "Speech APIs of before a migration whose routes go on answering; ./ai migrate fills this in.", _OLD,
+        "ai_stack", example=["asr"],
+    )  # fmt: skip
+    ai_old_api_keyless: Annotated[bool, Flag()] = setting(
+        False, "Whether exactly those routes answer without a key, as they did before.", _OLD, "ai_stack"
+    )
+    ai_old_api_listeners: Annotated[list[str], Doors()] = setting(
+        [], "Doors of before, at which nginx answers those routes and nothing else.", _OLD, "nginx",
+        example=["9000", "80 whisper.example.com"],
+    )  # fmt: skip
+    ai_old_api_url: Annotated[str | None, Url(("http",), optional=True)] = setting(
+        None, "Where the old service answers until ours has taken over, seen from the gateway's container.", _OLD,
+        "ai_stack", example="http://host.docker.internal:9000",
+    )  # fmt: skip
 
     ai_keep_data: Annotated[bool, Flag()] = setting(
         True, "Whether removing the host keeps models and API keys.", _REMOVAL, "ai_stack"

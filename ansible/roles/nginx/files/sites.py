@@ -1,4 +1,6 @@
-"""Print, as one JSON object, what the role has to know about this host's nginx.
+"""Print, as one JSON object, what the role has to know about this host's nginx: `sites.py [FILE…]`.
+
+The files named are about to give way and do not count.
 
 `version_text`: `nginx -V` ('' without nginx); `broken`: why nginx does not accept its configuration ('' when it does);
 `others`: port -> files of the sites of others that listen there; `default_pristine`: whether the packaged default site
@@ -45,7 +47,7 @@ def listeners(text, skip_default):
     for path, body in re.findall(
         r"^# configuration file (\S+):\n(.*?)(?=^# configuration file |\Z)", text, re.DOTALL | re.MULTILINE
     ):
-        if path.startswith(OURS) or (skip_default and path == str(DEFAULT)):
+        if path.startswith(OURS) or path in sys.argv[1:] or (skip_default and path == str(DEFAULT)):
             continue
         for listen in re.findall(r"^\s*listen\s+([^;]+);", body, re.MULTILINE):
             address = listen.split()[0]

@@ -18,6 +18,13 @@ options:
   files: {description: Path to content., type: dict, default: {}}
   once: {description: "Path to content; written only where there is no such file.", type: dict, default: {}}
   links: {description: Path of a symbolic link to its target., type: dict, default: {}}
+  aside:
+    description: >-
+      Files and links of others that give way: renamed to C(.NAME.ai-services) in their own folder, which nginx does not
+      include; by one rename, so that they come back as they were to the last bit.
+    type: list
+    elements: path
+    default: []
   absent: {description: Paths of files and links that must not be there., type: list, elements: path, default: []}
   test: {description: The command that accepts or refuses., type: list, elements: str,
          default: [/usr/sbin/nginx, -t, -q]}
@@ -38,6 +45,7 @@ def main() -> None:
             "files": {"type": "dict", "default": {}},
             "once": {"type": "dict", "default": {}},
             "links": {"type": "dict", "default": {}},
+            "aside": {"type": "list", "elements": "path", "default": []},
             "absent": {"type": "list", "elements": "path", "default": []},
             "test": {"type": "list", "elements": "str", "default": ["/usr/sbin/nginx", "-t", "-q"]},
         },
@@ -48,11 +56,17 @@ def main() -> None:
         {"before_header": path, "after_header": path, "before": shown(old[path]), "after": shown(new[path])}
         for path in sorted(new)
     ]
-    if new and not module.check_mode:
+    moving = [path for path in map(Path, module.params["aside"]) if path.is_symlink() or path.exists()]
+    diff += [{"before": f"{path}\n", "after": f"{aside_of(path)}\n"} for path in moving]
+    if (new or moving) and not module.check_mode:
         for path, content in new.items():
             put(Path(path), content)
+        for path in moving:
+            path.rename(aside_of(path))
         returncode, output, error = module.run_command(module.params["test"])
         if returncode != 0:
+            for path in moving:
+                aside_of(path).rename(path)
             for path, content in old.items():
                 put(Path(path), content)
             module.fail_json(
@@ -60,7 +74,8 @@ def main() -> None:
                 f"{reason(error or output)} If a file of another site is named there, mend that one; otherwise "
                 "this is a fault of ai-services."
             )
-    module.exit_json(changed=bool(new), paths=sorted(new), diff=diff)
+    paths = sorted([*new, *map(str, moving)])
+    module.exit_json(changed=bool(paths), paths=paths, diff=diff)
 
 
 def plan(ask: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -87,7 +102,7 @@ def put(path: Path, content: Any) -> None:
         path.unlink(missing_ok=True)
         return
     # nginx includes sites-enabled/*, but no name that begins with a dot
-    fresh = path.with_name(f".{path.name}.ai-services")
+    fresh = path.with_name(f".{path.name}.ai-fresh")
     fresh.unlink(missing_ok=True)
     if isinstance(content, Link):
         fresh.symlink_to(content)
@@ -95,6 +110,11 @@ def put(path: Path, content: Any) -> None:
         fresh.write_bytes(content)
         fresh.chmod(0o644)
     fresh.replace(path)
+
+
+def aside_of(path: Path) -> Path:
+    """Where a file of others waits: ai_stack/migration/front.py brings it back from there."""
+    return path.with_name(f".{path.name}.ai-services")
 
 
 def shown(content: Any) -> str:
