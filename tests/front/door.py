@@ -44,6 +44,7 @@ class Door:
         self, folder: Path, http_port: int, https_port: int, authority: Signed, process: subprocess.Popen[bytes]
     ):
         self.folder, self.http_port, self.https_port = folder, http_port, https_port
+        self.ports: tuple[int, int] = (0, 0)
         self.process = process
         self.tls = ssl.create_default_context(cadata=authority.pem.decode())
 
@@ -78,12 +79,11 @@ class Door:
                     answer += piece
             return answer
 
-    def point_at(self, port: int) -> None:
-        """Switch the upstream as a blue/green change does: replace the file, test, reload."""
-        fresh = self.folder / "upstream.fresh"
-        fresh.write_text(f"server 127.0.0.1:{port};\n")
-        fresh.replace(self.folder / "upstream.conf")
-        self.reload()
+    def point_at(self, second: bool) -> None:
+        """Let the second gateway be asked first, or the first one again; nginx is told nothing."""
+        place = self.folder / "switch" / str(self.ports[1])
+        place.parent.mkdir(exist_ok=True)
+        place.touch() if second else place.unlink(missing_ok=True)
 
     def reload(self) -> None:
         """`nginx -t`, reload, and wait until new workers alone take connections."""
@@ -132,21 +132,30 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, upstream_port: int, replacing: dict[str, str] | None = None, **options: Any
+    folder: Path, upstream_port: int, replacing: dict[str, str] | None = None, second_port: int = 0, **options: Any
 ) -> Iterator[Door]:
-    """nginx before `upstream_port`; `options` are variables of the templates. `replacing` shortens times in files."""
+    """nginx before `upstream_port` (and `second_port`); `options` are variables of the templates.
+
+    `replacing` shortens times in files.
+    """
     http_port, https_port = free_port(), free_port()
+    ports = (upstream_port, second_port or free_port())
     conf = render.tree(
         folder,
         render.filters().nginx_features(render.version_text(NGINX)),
-        **{"nginx_http_port": http_port, "nginx_https_port": https_port, "nginx_ipv6": False, **options},
+        **{
+            "nginx_http_port": http_port,
+            "nginx_https_port": https_port,
+            "nginx_ipv6": False,
+            "nginx_gateway_ports": list(ports),
+            **options,
+        },
     )
     for path in folder.glob("*.conf"):
         text = path.read_text()
         for old, new in (replacing or {}).items():
             text = text.replace(old, new)
         path.write_text(text)
-    (folder / "upstream.conf").write_text(f"server 127.0.0.1:{upstream_port};\n")
     authority = signed("Root")
     write(folder, "own", (signed(DOMAIN, authority, names=(DOMAIN,)), authority))
     write(folder, "nobody", (signed("unknown.invalid", names=("unknown.invalid",)),))
@@ -159,7 +168,9 @@ def running(
             assert process.poll() is None, (folder / "error.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        yield Door(folder, http_port, https_port, authority, process)
+        door = Door(folder, http_port, https_port, authority, process)
+        door.ports = ports
+        yield door
     finally:
         process.terminate()
         process.wait(20)

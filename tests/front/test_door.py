@@ -320,7 +320,7 @@ def test_a_gateway_that_is_down_is_502_with_retry_after(tmp_path: Path) -> None:
 def test_a_gateway_that_says_nothing_is_504(tmp_path: Path) -> None:
     """A listener that never answers; nginx's own patience is 965 s on a host, 1 s here."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        short = {"proxy_read_timeout 965s": "proxy_read_timeout 1s"}
+        short = {"proxy_read_timeout 1565s": "proxy_read_timeout 1s"}
         with doors.running(tmp_path, mute.getsockname()[1], short) as door:
             answer = door.ask("POST", "/v1/chat/completions", body=b"{}")
     assert (answer.status, answer.json()["error"]["code"]) == (504, "gateway_timeout")
@@ -358,4 +358,4 @@ def test_what_is_rendered_is_what_the_role_installs() -> None:
     parts = yaml.safe_load((render.ROLE / "vars/main.yml").read_text())["nginx_parts"]
     templates = {path.name.removesuffix(".conf.j2") for path in render.TEMPLATES.glob("*.conf.j2")}
     assert sorted(render.PARTS) == sorted(parts)
-    assert templates == {*parts, "site", "upstream"}
+    assert templates == {*parts, "site"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -97,7 +96,7 @@ class Load:
 @pytest.fixture
 def blue_and_green(tmp_path: Path) -> Iterator[tuple[Door, Upstream, Upstream]]:
     blue, green = Upstream("blue").start(), Upstream("green").start()
-    with doors.running(tmp_path, blue.port, **UNLIMITED) as door:
+    with doors.running(tmp_path, blue.port, second_port=green.port, **UNLIMITED) as door:
         yield door, blue, green
     blue.stop()
     green.stop()
@@ -123,13 +122,10 @@ def test_the_gateway_is_exchanged_under_load_without_a_failed_request(
     load = Load(door)
     for new, old in ((green, blue), (blue, green), (green, blue)):
         load.wait_for(old.name, 50)
-        door.point_at(new.port)
+        door.point_at(new is green)
         load.wait_for(new.name, 50)
-        # Workers of before end with their last request; from then on the old one is idle.
-        deadline = time.monotonic() + 20
-        while len(_all_workers(door)) > 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        # A request whose head was read before the switch may still be on its way: each client waits for its answer.
+        load.wait_for(new.name, 50)
         finished = old.finished
         load.wait_for(new.name, 50)
         assert old.finished == finished
@@ -148,7 +144,7 @@ def test_a_request_in_the_middle_is_finished_by_the_gateway_that_began_it(
     blue.go(b"data: 1\n\n")
     answer = connection.getresponse()
     assert answer.readline() == b"data: 1\n"
-    door.point_at(green.port)
+    door.point_at(second=True)
     assert door.ask("GET", "/health").json()["by"] == "green"
     blue.go(b"data: 2\n\n")
     blue.go(None)
@@ -156,14 +152,19 @@ def test_a_request_in_the_middle_is_finished_by_the_gateway_that_began_it(
     connection.close()
 
 
-def test_a_broken_change_is_not_reloaded(blue_and_green: tuple[Door, Upstream, Upstream]) -> None:
-    """`nginx -t` comes first; and were it forgotten, nginx keeps what it has."""
-    door, blue, _ = blue_and_green
-    (door.folder / "upstream.conf").write_text("server 127.0.0.1:notaport;\n")
-    with pytest.raises(subprocess.CalledProcessError):
-        door.reload()
-    assert door.ask("GET", "/health").json()["by"] == blue.name
+def test_a_switch_that_points_at_nobody_costs_no_request(tmp_path: Path) -> None:
+    """A gateway that was restarted may have the other port: a refused connection has sent nothing, nobody notices."""
+    blue = Upstream("blue").start()
+    with doors.running(tmp_path, blue.port, **UNLIMITED) as door:
+        door.point_at(second=True)
+        answer = door.ask("POST", "/v1/chat/completions", body=b'{"model": "x"}')
+        assert (answer.status, answer.json()["by"]) == (200, blue.name)
+        assert door.ask("POST", "/transcribe", body=iter([b"x" * 65536] * 4)).status == 200
+        assert blue.received == 4 * 65536
+    blue.stop()
 
 
-def _all_workers(door: Door) -> list[str]:
-    return Path(f"/proc/{door.process.pid}/task/{door.process.pid}/children").read_text().split()
+def test_from_outside_there_is_no_door_for_the_hosts_own_use(blue_and_green: tuple[Door, Upstream, Upstream]) -> None:
+    door, _, _ = blue_and_green
+    for path in ("/api/admin/backends", "/api/admin", "/api/admin/backends/ollama/pause", "/api/%61dmin/backends"):
+        assert door.ask("GET", path).json()["target"] == "/not-from-outside", path

@@ -18,7 +18,10 @@ from ansible.utils.path import unfrackpath
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-_PRESENCE = Path(__file__).resolve().parents[3] / "src" / "ai_services" / "host" / "presence.py"
+_CHECKOUT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(_CHECKOUT / "src"))
+
+_PRESENCE = _CHECKOUT / "src" / "ai_services" / "host" / "presence.py"
 _ANSWER_TIMEOUT_S = 20.0
 
 
@@ -36,6 +39,8 @@ class ActionModule(ActionBase):
         if locks and not self._task.check_mode:
             arguments["life"] = self._life()
         result: dict[str, Any] = self._execute_module("ai_release", arguments, task_vars=task_vars)
+        if arguments.get("state") == "staged" and not result.get("failed"):
+            result["ansible_facts"] = {"ai_stack_tool": _tool()}
         holder = result.get("holder") or {}
         if locks and _is_dead(holder):
             arguments["broken"] = holder["token"]
@@ -66,6 +71,13 @@ class ActionModule(ActionBase):
             return 0
         note.write_text(json.dumps({"here": process.pid, "there": int(said)}))
         return int(said)
+
+
+def _tool() -> str:
+    """The file that changes releases on the host, packed; Ansible removes the folder when it ends."""
+    from ai_services.host.stack_tool import build
+
+    return str(build(Path(constants.DEFAULT_LOCAL_TMP) / "ai-stack.pyz"))
 
 
 def _control_path(connection: Any) -> str:

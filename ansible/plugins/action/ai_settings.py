@@ -46,7 +46,8 @@ class ActionModule(ActionBase):
         if problems:
             words = "\n".join(["The settings are not right; the host was not touched.", *problems])
             return result | {"failed": True, "msg": words}
-        return result | {"changed": False, "ansible_facts": facts}
+        # As one, too: a release notes the settings that it was made from.
+        return result | {"changed": False, "ansible_facts": {**facts, "ai_stack_settings": facts}}
 
     def _kept_as_written(self, facts: dict[str, Any]) -> list[str]:
         """Return a sentence for each extra variable that roles would see in another form than the model's.

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.ai_stack.activate import ActivationError, activate
+from ansible.module_utils.ai_stack import runs
 from ansible.module_utils.ai_stack.compose import Compose, ComposeError
 from ansible.module_utils.ai_stack.engine import Engine, EngineError
 from ansible.module_utils.ai_stack.journal import Journal
@@ -15,14 +17,18 @@ from ansible.module_utils.ai_stack.releases import Plan, ReleaseError, Store, pl
 from ansible.module_utils.ai_stack.remove import RemovalError, foretell, remove
 from ansible.module_utils.basic import AnsibleModule
 
+_FOLLOWED_FOR_S = 2.0
+_LOOK_EVERY_S = 0.1
+
 DOCUMENTATION = r"""
 module: ai_release
 short_description: Releases of the stack in /opt/ai
 description:
   - C(staged) writes C(releases/<id>) out of rendered files; the id is their content's, so the same files are the same
     release. Nothing that serves changes.
-  - C(active) starts a release, waits until every service works, and only then points C(current) at it. If it does not
-    work, the release that served before is brought back, and the task fails with the reason.
+  - C(active) lets a release serve, one component at a time, and only then points C(current) at it. If it does not
+    work, the release that served before is brought back, and the task fails with the reason. The work is done by
+    C(/opt/ai/bin/ai-stack) in a process of its own, which outlives this run; poll with C(until) C(is finished).
   - C(locked) keeps a second run out until this one ends, however it ends. Steps are journalled before and after.
 options:
   state:
@@ -40,6 +46,7 @@ options:
   about: {description: "C(staged): what release.json says beside id, time and checksums.", type: dict, default: {}}
   release: {description: "C(active): id of the release.", type: str}
   timeout_s: {description: "C(active): how long services may take to become healthy.", type: int, default: 900}
+  drain_s: {description: "C(active): how long requests that are under way may take to end.", type: int, default: 900}
   keep: {description: "C(active): how many releases stay on the disk.", type: int, default: 5}
   why: {description: "C(locked): what a second run is told.", type: str, default: deploy}
   life: {description: "C(locked): number of a process on the host that ends with the run; 0 where there is none. The
@@ -54,6 +61,8 @@ options:
 """
 RETURN = r"""
 release: {description: Id of the release., type: str, returned: staged and active}
+finished: {description: "C(active): whether it has come to its end.", type: bool, returned: active}
+ai_progress: {description: "C(active): text of what is being done, for whoever watches.", type: dict, returned: active}
 done: {description: "C(active): what was done, in words.", type: list, elements: str, returned: active}
 holder: {description: Who holds the lock., type: dict, returned: when it is held by another}
 """
@@ -75,6 +84,7 @@ def main() -> None:
             "about": mapping,
             "release": {"type": "str"},
             "timeout_s": {"type": "int", "default": 900},
+            "drain_s": {"type": "int", "default": 900},
             "keep": {"type": "int", "default": 5},
             "why": {"type": "str", "default": "deploy"},
             "life": {"type": "int", "default": 0},
@@ -92,7 +102,7 @@ def main() -> None:
     except LockedError as error:
         nothing = "Nothing was changed. " if module.params["state"] == "locked" else ""
         module.fail_json(msg=nothing + str(error), holder=error.holder)
-    except (ReleaseError, ActivationError, RemovalError) as error:
+    except (ReleaseError, runs.RunError, RemovalError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Nothing that serves was changed.")
@@ -125,15 +135,44 @@ def _staged(module: AnsibleModule, root: Path) -> None:
 def _active(module: AnsibleModule, root: Path) -> None:
     ask = module.params
     store, release = Store(root), str(ask["release"])
-    engine = Engine()
     if module.check_mode:
-        todo = _foretold(store, release, engine)
-        module.exit_json(changed=bool(todo), release=release, done=todo, diff=_words(todo))
-    with Lock().held_now(_token(module)):
-        done = activate(root, release, _journal(module, root), engine, ask["timeout_s"])
-        gone = store.prune(ask["keep"])
-    done += [f"release {name} was removed from the disk" for name in gone]
-    module.exit_json(changed=bool(done), release=release, done=done, diff=_words(done))
+        todo = _foretold(store, release, Engine())
+        module.exit_json(changed=bool(todo), finished=True, release=release, done=todo, diff=_words(todo))
+    run = hashlib.sha256(f"{_token(module)}:{release}".encode()).hexdigest()[:16]
+    if not runs.is_begun(run):
+        _begin(module, root, release, run)
+    until = time.monotonic() + _FOLLOWED_FOR_S
+    while runs.lives(run) and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
+    alive, lines = runs.lives(run), runs.read(run)
+    said = [str(line["say"]) for line in lines if "say" in line]
+    end = next((line for line in lines if "end" in line), None)
+    told = {"text": said[-1] if said else "", "done": 0, "total": 0}
+    if end is None and alive:
+        module.exit_json(changed=False, finished=False, release=release, ai_progress=told)
+    runs.forget(run)
+    if end is None:
+        module.fail_json(
+            msg=f"The change to release {release} was killed on the host. Run again: it goes on from there."
+        )
+    if end["end"] != "done":
+        module.fail_json(msg=str(end["message"]), finished=True)
+    done = [str(word) for word in end["done"]]
+    module.exit_json(changed=bool(done), finished=True, release=release, done=done, ai_progress=told, diff=_words(done))
+
+
+def _begin(module: AnsibleModule, root: Path, release: str, run: str) -> None:
+    ask, tool = module.params, root / "bin" / "ai-stack"
+    if not tool.is_file():
+        module.fail_json(msg=f"{tool} is not there: the role ai_stack brings it before it starts anything.")
+    by = f"{ask['run'].get('user', 'somebody')}@{ask['run'].get('host', 'unknown')}"
+    words = [
+        "/usr/bin/python3", "-I", str(tool), "activate", release, "--run", run, "--root", str(root),
+        "--token", _token(module), "--by", by, "--keep", str(ask["keep"]),
+        "--timeout-s", str(ask["timeout_s"]), "--drain-s", str(ask["drain_s"]),
+    ]  # fmt: skip
+    Lock().refresh(_token(module))
+    runs.detach(run, words)
 
 
 def _removed(module: AnsibleModule, root: Path) -> None:

@@ -1,3 +1,3 @@
 """Speech to text over HTTP: faster-whisper behind a queue."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

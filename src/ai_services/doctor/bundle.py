@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -19,7 +20,11 @@ _OPERATOR_ONLY = {"bundle.py", "manual.py"}
 
 def build(path: Path) -> Path:
     """Write the doctor to `path` (mode 0755) if it is not there already, byte for byte, and return `path`."""
-    content = _bytes()
+    return put(path, _bytes())
+
+
+def put(path: Path, content: bytes) -> Path:
+    """Write `content` to `path` (mode 0755) if it is not there already, and return `path`."""
     if not path.is_file() or path.read_bytes() != content:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_bytes(content)
@@ -29,8 +34,6 @@ def build(path: Path) -> Path:
 
 
 def _bytes() -> bytes:
-    from io import BytesIO
-
     entries = {"__main__.py": _MAIN.encode(), "ai_services/__init__.py": (_PACKAGE.parent / "__init__.py").read_bytes()}
     for source in _PACKAGE.rglob("*.py"):
         name = source.relative_to(_PACKAGE).as_posix()
@@ -38,6 +41,11 @@ def _bytes() -> bytes:
             entries[f"ai_services/doctor/{name}"] = source.read_bytes()
     for name in _SAMPLE:
         entries[f"ai_services/local/{name}"] = (_PACKAGE.parent / "local" / name).read_bytes()
+    return pack(entries)
+
+
+def pack(entries: dict[str, bytes]) -> bytes:
+    """Return files (by name) as one that Python runs: always the same bytes for the same files."""
     packed = BytesIO()
     packed.write(_SHEBANG)
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,79 +1,135 @@
-"""Letting a release serve: start it, see it work, and only then call it current; otherwise the one before is back.
+"""Letting a release serve, one component at a time, and without a failed request; otherwise the one before is back.
 
-`current` is switched last. Whoever boots this host in between finds `current` naming a release that has worked, and the
-unit ai.service brings exactly that one up.
+Nothing is remembered between runs: each looks at what is there and goes on to what is wanted. So a run that was cut off
+is continued, or undone, by the next one. `current` is switched last: whoever boots this host in between finds it naming
+a release that has worked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import dataclasses
 
-from .compose import Compose, ComposeError, UnhealthyError
-from .engine import Engine, EngineError
-from .journal import Journal, broken_off
-from .releases import Store
+from . import engines, gateway, observe, switch
+from .admin import Admin, AdminError
+from .change import Change, ChangeError, number
+from .compose import ComposeError, UnhealthyError
+from .engine import EngineError
+from .journal import broken_off
+from .observe import GATEWAY
+from .releases import ReleaseError
 
-Progress = Callable[[str], None]
+_FAULTS = (ChangeError, ComposeError, UnhealthyError, EngineError, AdminError, ReleaseError, OSError)
 
 
 class ActivationError(Exception):
     """The release does not serve. The message says why, and what serves now."""
 
 
-def activate(
-    root: Path, release: str, journal: Journal, engine: Engine, timeout_s: float, say: Progress = lambda _: None
-) -> list[str]:
-    """Make `release` the one that serves; returns what was done in words, empty when it served already.
+def activate(change: Change) -> list[str]:
+    """Make the release the one that serves; returns what was done in words, empty when it served already.
 
     Raises:
-        ActivationError: it did not become healthy; the release that served before is back, or said not to be.
+        ActivationError: it did not work; the release that served before is back, or said not to be.
     """
-    store = Store(root)
-    compose = Compose(root, store.path(release), engine)
-    before = store.current
+    release, before = change.release, change.store.current
     try:
-        todo = compose.differences()
-    except (ComposeError, EngineError) as error:
+        todo = change.compose.differences()
+        settled = not todo and before == release and gateway.is_right(change)
+    except _FAULTS as error:
         raise ActivationError(f"Release {release} cannot be started. {error}") from error
-    if not todo and before == release:
-        _still_well(compose, release, timeout_s)
-        # A run that was cut off has left nothing to do; its step would seem to be going on for ever.
-        for step in broken_off(journal.path):
-            journal.write(step, "done", release, "serves; a run before this one was cut off")
+    if settled:
+        _still_well(change)
+        # A run that was cut off has left nothing to do; its steps would seem to be going on for ever.
+        _close(change)
         return []
     try:
-        with journal.step("activate", release, "; ".join(todo)):
-            say("; ".join(todo) or "nothing to start")
-            compose.up()
-            say("waiting until every service is healthy")
-            compose.wait_healthy(timeout_s)
-            store.switch(release)
-    except (ComposeError, UnhealthyError, EngineError) as error:
-        raise ActivationError(f"{error}\n{_go_back(root, before, release, journal, engine, timeout_s)}") from error
+        with change.journal.step("activate", release, "; ".join(todo)):
+            change.say("; ".join(todo) or "nothing to start")
+            _reach(change, before)
+            change.store.switch(release)
+    except _FAULTS as error:
+        raise ActivationError(f"{error}\n{_undo(change, before)}") from error
+    _close(change)
     if before != release:
         todo.append(f"release {release} serves" + (f" instead of {before}" if before else ""))
     return todo
 
 
-def _still_well(compose: Compose, release: str, timeout_s: float) -> None:
+def _reach(change: Change, before: str | None) -> None:
+    """Go from whatever runs to what the release has, component by component."""
+    wanted = change.wanted()
+    if not any(one.runs for one in observe.containers(change.engine)):
+        _start(change, list(wanted))
+        return
+    first = _gateway_first(change)
+    if first:
+        gateway.exchange(change)
+    admin = gateway.serving(change)
+    if admin is not None and admin.state() is None:
+        admin = None
+    for service, digest in wanted.items():
+        own = observe.of(service, observe.containers(change.engine))
+        if service == GATEWAY or any(one.runs and one.digest == digest for one in own):
+            continue
+        engines.exchange(change, service, admin, before)
+    if not first:
+        gateway.exchange(change)
+    for service in sorted({one.service for one in observe.containers(change.engine)} - set(wanted)):
+        with change.step(f"remove:{service}"):
+            change.compose.remove_service(service)
+    change.say("waiting until every service is healthy")
+    change.compose.wait_healthy(change.timeout_s)
+
+
+def _start(change: Change, services: list[str]) -> None:
+    """Start everything on a host where nothing runs: nobody is disturbed, and all at once is soonest."""
+    with change.step("start"):
+        change.compose.up()
+        change.say("waiting until every service is healthy")
+        change.compose.wait_healthy(change.timeout_s)
+        for one in observe.of(GATEWAY, observe.containers(change.engine)):
+            if one.runs and one.port:
+                switch.choose(change.root, one.port)
+                for service in services:
+                    engines.prove(change, service, Admin.of(change.root, one.port))
+
+
+def _gateway_first(change: Change) -> bool:
+    """Whether the gateway changes before the engines: the newer of the two is to be in charge of pausing them."""
+    admin = gateway.serving(change)
     try:
-        compose.wait_healthy(timeout_s)
-    except (UnhealthyError, EngineError) as error:
-        raise ActivationError(f"Release {release} runs as it should, but does not work. {error}") from error
+        state = admin.state() if admin else None
+    except AdminError:
+        state = None
+    if state is None:
+        return True
+    return number(str(change.store.about(change.release).get("version", ""))) >= number(str(state.get("version", "")))
 
 
-def _go_back(root: Path, before: str | None, release: str, journal: Journal, engine: Engine, timeout_s: float) -> str:
+def _still_well(change: Change) -> None:
+    try:
+        change.compose.wait_healthy(change.timeout_s)
+    except _FAULTS as error:
+        raise ActivationError(f"Release {change.release} runs as it should, but does not work. {error}") from error
+
+
+def _undo(change: Change, before: str | None) -> str:
     """Bring the release that served before back; returns what serves now, in a sentence."""
     if before is None:
         return "Nothing served before it. Mend what is said above and deploy again."
-    if before == release:
+    if before == change.release:
         return f"Release {before} is the current one and stays it. Mend what is said above and deploy again."
+    back = dataclasses.replace(change, release=before)
     try:
-        with journal.step("restore", before, f"instead of {release}"):
-            compose = Compose(root, Store(root).path(before), engine)
-            compose.up()
-            compose.wait_healthy(timeout_s)
-    except (ComposeError, UnhealthyError, EngineError) as error:
+        with change.journal.step("restore", before, f"instead of {change.release}"):
+            change.say(f"going back to release {before}")
+            _reach(back, None)
+    except _FAULTS as error:
         return f"Release {before} served before it and could not be brought back either: {error}"
+    _close(change)
     return f"Release {before}, which served before it, serves again."
+
+
+def _close(change: Change) -> None:
+    for step in broken_off(change.journal.path):
+        change.journal.write(step, "done", change.store.current, "a run before this one was cut off; all is well now")

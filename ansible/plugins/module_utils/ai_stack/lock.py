@@ -123,11 +123,44 @@ class Lock:
                 raise LockedError(self._read())
             yield
 
+    @contextlib.contextmanager
+    def change(self, token: str, owner: dict[str, Any], why: str) -> Iterator[None]:
+        """Hold the lock for the block as a process that outlives whoever began it.
+
+        Where `token` holds the lock for a whole run already, it stays that run's, and is kept until this block ends
+        even if the run dies before. Else it is taken for the block alone.
+
+        Raises:
+            LockedError: another token holds it, or another change is at work.
+        """
+        with self._opened("change") as work:
+            if not _take(work):
+                raise LockedError(self._read())
+            if self.refresh(token):
+                yield
+                return
+            with self._opened() as descriptor:
+                if not _take(descriptor, patience_s=_PATIENCE_S):
+                    raise LockedError(self._read())
+                about = {"token": token, "owner": owner, "why": why, "since": utc_now(), "free_after_s": 0}
+                about["holder_pid"] = os.getpid()
+                write_file(self._about, json.dumps(about, indent=1).encode() + b"\n", mode=0o644)
+                try:
+                    yield
+                finally:
+                    self._about.unlink(missing_ok=True)
+
     def release(self, token: str) -> bool:
-        """Free the lock that `token` holds. Returns whether there was one; another's is left alone."""
+        """Free the lock that `token` holds. Returns whether there was one; another's is left alone.
+
+        While a change that it began is still at work, it is not free: that one ends by itself.
+        """
         holder = self.holder()
         if holder is None or holder.get("token") != token:
             return False
+        with self._opened("change") as work:
+            if not _take(work):
+                return False
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(holder["holder_pid"]), signal.SIGTERM)
         with self._opened() as descriptor:
@@ -138,9 +171,9 @@ class Lock:
         return True
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[int]:
+    def _opened(self, name: str = "lock") -> Iterator[int]:
         self.root.mkdir(mode=0o755, exist_ok=True)
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
         finally:
@@ -169,6 +202,9 @@ class Lock:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
                 self._hold(life, lease_s)
+                # What the run began on the host may still be at work though the run is dead.
+                with self._opened("change") as work:
+                    fcntl.flock(work, fcntl.LOCK_EX)
                 # The lock is still ours here: whoever finds the note beside a free lock finds the work of kill -9.
                 self._about.unlink(missing_ok=True)
         finally:

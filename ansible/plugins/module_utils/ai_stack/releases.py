@@ -119,8 +119,16 @@ class Store:
         return all(_read(directory / name) == content for directory, files in places for name, content in files.items())
 
     def stage(self, wanted: Plan, about: Mapping[str, Any]) -> bool:
-        """Write the release beside the others. Returns whether anything was written; nothing that serves changes."""
+        """Write the release beside the others. Returns whether that was needed; nothing that serves changes.
+
+        What is said about a release that is there already is brought up to date: settings that are in none of its
+        files, as who may reach the host, belong to it all the same.
+        """
         if self.has(wanted) and self.is_intact(wanted):
+            known = self.about(wanted.id)
+            if any(known.get(name) != value for name, value in about.items() if name != "created"):
+                text = _as_text({**known, **about, "created": known.get("created")})
+                write_file(self.path(wanted.id) / ABOUT, text.encode())
             return False
         for name, files in wanted.config.items():
             _write_directory(self.root / "config" / name, files)
@@ -135,7 +143,7 @@ class Store:
             "files": sums,
             "config": sorted(wanted.config),
         }
-        text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        text = _as_text(record)
         _write_directory(self.path(wanted.id), {**wanted.files, ABOUT: text})
         return True
 
@@ -190,6 +198,10 @@ class Store:
         except OSError:
             return None
         return target if self.path(target).is_dir() else None
+
+
+def _as_text(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _read(path: Path) -> str | None:

@@ -16,7 +16,8 @@ _NO_GPU = "this host is set up without a GPU"
 
 def _wanted(seen: Seen) -> bool | None:
     """Whether the release was made for a GPU; None where nothing is deployed."""
-    accelerator = (seen.get("release") or {}).get("settings", {}).get("ai_accelerator")
+    release = seen.get("release") or {}
+    accelerator = release.get("accelerator") or release.get("settings", {}).get("ai_accelerator")
     return None if accelerator is None else accelerator == "nvidia"
 
 

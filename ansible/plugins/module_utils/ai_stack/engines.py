@@ -1,0 +1,107 @@
+"""Exchanging an engine while its callers wait: pause, let what runs end, replace, see it work, go on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from . import observe
+from .admin import Admin, AdminError
+from .change import Change, ChangeError
+from .compose import Compose, ComposeError, UnhealthyError
+from .engine import EngineError
+
+_LOOK_EVERY_S = 0.2
+# Loading a large model from a slow disk, and then the first answer.
+_PROBE_S = 600.0
+
+
+def exchange(change: Change, service: str, admin: Admin | None, before: str | None) -> None:
+    """Let `service` run as the release has it. `before` is the release that serves, for the way back.
+
+    Raises:
+        ChangeError: it does not work; the one before is back, while its callers still waited, or is said not to be.
+    """
+    with change.step(f"engine:{service}"), _quiet(change, service, admin):
+        try:
+            change.compose.up_service(service)
+            change.compose.wait_healthy(change.timeout_s, [service])
+            prove(change, service, admin)
+        except (ComposeError, UnhealthyError, EngineError, ChangeError) as error:
+            raise ChangeError(f"{error}\n{_back(change, service, before)}".strip()) from error
+
+
+def prove(change: Change, service: str, admin: Admin | None) -> None:
+    """Let an engine do what it is there for, once, through the gateway and past a pause.
+
+    Raises:
+        ChangeError: it cannot.
+    """
+    if admin is None or admin.state() is None:
+        return
+    kind = str(admin.backend(service).get("kind", ""))
+    try:
+        if kind == "whisper" and change.sample:
+            change.say(f"{service}: a recording is transcribed")
+            if not admin.transcribe(change.sample, _PROBE_S).strip():
+                raise ChangeError(f"{service} is healthy, and hears nothing in a recording of speech.")
+        elif kind == "ollama":
+            model = str(change.store.about(change.release).get("settings", {}).get("ai_ollama_model") or "")
+            if model:
+                change.say(f"{service}: {model} says a word")
+                if not admin.generate(model, _PROBE_S):
+                    raise ChangeError(f"{service} is healthy, and {model} says nothing.")
+    except AdminError as error:
+        raise ChangeError(f"{service} is healthy, and does not work: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
+    """Keep callers waiting during the block, where the gateway can; begin when nobody is being answered."""
+    if admin is None or not admin.backend(service):
+        yield
+        return
+    try:
+        with admin.paused(service, change.owner, f"release {change.release}"):
+            _settle(change, service, admin)
+            yield
+    except AdminError as error:
+        raise ChangeError(f"{service} could not be paused: {error}") from error
+
+
+def _settle(change: Change, service: str, admin: Admin) -> None:
+    ends_at = time.monotonic() + change.drain_s
+    said = 0
+    while busy := int(admin.backend(service).get("in_flight") or 0):
+        if busy != said:
+            change.say(f"{service} still answers {busy}; others wait")
+            said = busy
+        if time.monotonic() >= ends_at:
+            raise ChangeError(
+                f"{service} still answers {busy} after {change.drain_s:g} s. Nobody was cut off. Try again when those "
+                "requests have ended."
+            )
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _back(change: Change, service: str, before: str | None) -> str:
+    """Bring the engine of before back at once, still under the pause; what became of it, in a sentence."""
+    if before is None or before == change.release:
+        return ""
+    compose = Compose(change.root, change.store.path(before), change.engine)
+    try:
+        if service not in compose.services():
+            compose.remove_service(service)
+            return ""
+        with change.journal.step(f"engine:{service}:back", before):
+            compose.up_service(service)
+            compose.wait_healthy(change.timeout_s, [service])
+    except (ComposeError, UnhealthyError, EngineError) as error:
+        return f"{service} of release {before} could not be brought back either: {error}"
+    return f"{service} of release {before} serves again."
+
+
+def missing(change: Change, service: str) -> bool:
+    """Whether no container of `service` runs: nobody's work can be disturbed by starting it."""
+    return not any(one.runs for one in observe.of(service, observe.containers(change.engine)))
