@@ -95,6 +95,12 @@ variable "ai_hosts" {
     ai_old_api_keyless                = optional(bool)
     ai_old_api_listeners              = optional(list(string))
     ai_old_api_url                    = optional(string)
+    ai_backup_recipients              = optional(list(string))
+    ai_backup_to                      = optional(string)
+    ai_backup_at                      = optional(string)
+    ai_backup_keep                    = optional(number)
+    ai_backup_s3_endpoint             = optional(string)
+    ai_backup_s3_credentials_file     = optional(string)
     ai_keep_data                      = optional(bool)
   }))
   default  = { ai = {} }
@@ -651,6 +657,42 @@ variable "ai_hosts" {
     condition     = alltrue([for host in values(var.ai_hosts) : host.ai_old_api_url == null ? true : can(regex("^(?:(?:http)://[^ /?#]+[^ ]*)$", host.ai_old_api_url))])
     error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_old_api_url == null ? true : can(regex("^(?:(?:http)://[^ /?#]+[^ ]*)$", host.ai_old_api_url)))])}): ai_old_api_url: give an address that begins with http://."
   }
+
+  # ai_backup_recipients
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_recipients == null ? true : alltrue([for each in host.ai_backup_recipients : can(regex("^(?:age1[0-9a-z]{58}|ssh-ed25519 [A-Za-z0-9+/]{68})$", each))])])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_recipients == null ? true : alltrue([for each in host.ai_backup_recipients : can(regex("^(?:age1[0-9a-z]{58}|ssh-ed25519 [A-Za-z0-9+/]{68})$", each))]))])}): ai_backup_recipients: give a list; each: a public key of age, or an ssh-ed25519 one without its comment, as age1…."
+  }
+
+  # ai_backup_to
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_to == null ? true : can(regex("^(?:/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", host.ai_backup_to))])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_to == null ? true : can(regex("^(?:/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", host.ai_backup_to)))])}): ai_backup_to: give a directory of the host, or s3://BUCKET/PREFIX, as /var/backups/ai-services."
+  }
+
+  # ai_backup_at
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_at == null ? true : can(regex("^(?:[A-Za-z0-9*][A-Za-z0-9*:,./~ -]{0,60})$", host.ai_backup_at))])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_at == null ? true : can(regex("^(?:[A-Za-z0-9*][A-Za-z0-9*:,./~ -]{0,60})$", host.ai_backup_at)))])}): ai_backup_at: give a time as systemd's OnCalendar takes it, as *-*-* 03:30:00."
+  }
+
+  # ai_backup_keep
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_keep == null ? true : floor(host.ai_backup_keep) == host.ai_backup_keep && host.ai_backup_keep >= 0 && host.ai_backup_keep <= 100000])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_keep == null ? true : floor(host.ai_backup_keep) == host.ai_backup_keep && host.ai_backup_keep >= 0 && host.ai_backup_keep <= 100000)])}): ai_backup_keep: give 0 to 100000 backups (0: all)."
+  }
+
+  # ai_backup_s3_endpoint
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_s3_endpoint == null ? true : can(regex("^(?:(?:https|http)://[^ /?#]+[^ ]*)$", host.ai_backup_s3_endpoint))])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_s3_endpoint == null ? true : can(regex("^(?:(?:https|http)://[^ /?#]+[^ ]*)$", host.ai_backup_s3_endpoint)))])}): ai_backup_s3_endpoint: give an address that begins with https:// or http://."
+  }
+
+  # ai_backup_s3_credentials_file
+  validation {
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_s3_credentials_file == null ? true : try(fileexists(pathexpand(host.ai_backup_s3_credentials_file)) && strcontains(file(pathexpand(host.ai_backup_s3_credentials_file)), "aws_secret_access_key"), false)])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_s3_credentials_file == null ? true : try(fileexists(pathexpand(host.ai_backup_s3_credentials_file)) && strcontains(file(pathexpand(host.ai_backup_s3_credentials_file)), "aws_secret_access_key"), false))])}): ai_backup_s3_credentials_file: give the path of a file on this machine with credentials as AWS's tools keep them."
+  }
 }
 
 locals {
@@ -748,6 +790,12 @@ locals {
     ai_old_api_keyless                = var.ai_old_api_keyless
     ai_old_api_listeners              = var.ai_old_api_listeners
     ai_old_api_url                    = var.ai_old_api_url
+    ai_backup_recipients              = var.ai_backup_recipients
+    ai_backup_to                      = var.ai_backup_to
+    ai_backup_at                      = var.ai_backup_at
+    ai_backup_keep                    = var.ai_backup_keep
+    ai_backup_s3_endpoint             = var.ai_backup_s3_endpoint
+    ai_backup_s3_credentials_file     = var.ai_backup_s3_credentials_file
     ai_keep_data                      = var.ai_keep_data
   }
 
@@ -828,6 +876,12 @@ locals {
     "ai_old_api_keyless",
     "ai_old_api_listeners",
     "ai_old_api_url",
+    "ai_backup_recipients",
+    "ai_backup_to",
+    "ai_backup_at",
+    "ai_backup_keep",
+    "ai_backup_s3_endpoint",
+    "ai_backup_s3_credentials_file",
     "ai_keep_data",
   ]
 }

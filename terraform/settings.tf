@@ -810,6 +810,84 @@ variable "ai_old_api_url" {
   }
 }
 
+# --- Backups
+
+variable "ai_backup_recipients" {
+  description = "Who can open the backups that the host makes by itself; while nobody can, it makes none."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  # form
+  validation {
+    condition     = alltrue([for each in var.ai_backup_recipients : can(regex("^(?:age1[0-9a-z]{58}|ssh-ed25519 [A-Za-z0-9+/]{68})$", each))])
+    error_message = "ai_backup_recipients: give a list; each: a public key of age, or an ssh-ed25519 one without its comment, as age1…."
+  }
+}
+
+variable "ai_backup_to" {
+  description = "Where the host keeps them; another disk or another machine is better."
+  type        = string
+  default     = "/var/backups/ai-services"
+  nullable    = false
+
+  # form
+  validation {
+    condition     = can(regex("^(?:/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", var.ai_backup_to))
+    error_message = "ai_backup_to: give a directory of the host, or s3://BUCKET/PREFIX, as /var/backups/ai-services."
+  }
+}
+
+variable "ai_backup_at" {
+  description = "When it makes them, by its own clock; a moment that was missed is made up for."
+  type        = string
+  default     = "*-*-* 03:30:00"
+  nullable    = false
+
+  # form
+  validation {
+    condition     = can(regex("^(?:[A-Za-z0-9*][A-Za-z0-9*:,./~ -]{0,60})$", var.ai_backup_at))
+    error_message = "ai_backup_at: give a time as systemd's OnCalendar takes it, as *-*-* 03:30:00."
+  }
+}
+
+variable "ai_backup_keep" {
+  description = "How many of them stay; the oldest go."
+  type        = number
+  default     = 14
+  nullable    = false
+
+  # form
+  validation {
+    condition     = floor(var.ai_backup_keep) == var.ai_backup_keep && var.ai_backup_keep >= 0 && var.ai_backup_keep <= 100000
+    error_message = "ai_backup_keep: give 0 to 100000 backups (0: all)."
+  }
+}
+
+variable "ai_backup_s3_endpoint" {
+  description = "Address of an S3-compatible store that is not Amazon's."
+  type        = string
+  default     = null
+
+  # form
+  validation {
+    condition     = var.ai_backup_s3_endpoint == null ? true : can(regex("^(?:(?:https|http)://[^ /?#]+[^ ]*)$", var.ai_backup_s3_endpoint))
+    error_message = "ai_backup_s3_endpoint: give an address that begins with https:// or http://."
+  }
+}
+
+variable "ai_backup_s3_credentials_file" {
+  description = "File with the key to that store, as AWS's tools keep it; region may stand in it."
+  type        = string
+  default     = null
+
+  # form
+  validation {
+    condition     = var.ai_backup_s3_credentials_file == null ? true : try(fileexists(pathexpand(var.ai_backup_s3_credentials_file)) && strcontains(file(pathexpand(var.ai_backup_s3_credentials_file)), "aws_secret_access_key"), false)
+    error_message = "ai_backup_s3_credentials_file: give the path of a file on this machine with credentials as AWS's tools keep them."
+  }
+}
+
 # --- Removal
 
 variable "ai_keep_data" {

@@ -745,3 +745,51 @@ run "ai_hosts__ai_old_api_url" {
   }
   expect_failures = [var.ai_hosts]
 }
+
+run "ai_hosts__ai_backup_recipients" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_backup_recipients = ["? ?"] } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_backup_to" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_backup_to = "? ?" } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_backup_at" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_backup_at = "? ?" } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_backup_keep" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_backup_keep = 100001 } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_backup_s3_endpoint" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_backup_s3_endpoint = "ftp://example.com" } }
+  }
+  expect_failures = [var.ai_hosts]
+}
+
+run "ai_hosts__ai_backup_s3_credentials_file" {
+  command = plan
+  variables {
+    ai_hosts = { ai = { ai_backup_s3_credentials_file = "tests/files/not-there" } }
+  }
+  expect_failures = [var.ai_hosts]
+}

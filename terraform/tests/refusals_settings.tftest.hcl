@@ -556,3 +556,51 @@ run "ai_old_api_url__form" {
   }
   expect_failures = [var.ai_old_api_url]
 }
+
+run "ai_backup_recipients__form" {
+  command = plan
+  variables {
+    ai_backup_recipients = ["? ?"]
+  }
+  expect_failures = [var.ai_backup_recipients]
+}
+
+run "ai_backup_to__form" {
+  command = plan
+  variables {
+    ai_backup_to = "? ?"
+  }
+  expect_failures = [var.ai_backup_to]
+}
+
+run "ai_backup_at__form" {
+  command = plan
+  variables {
+    ai_backup_at = "? ?"
+  }
+  expect_failures = [var.ai_backup_at]
+}
+
+run "ai_backup_keep__form" {
+  command = plan
+  variables {
+    ai_backup_keep = 100001
+  }
+  expect_failures = [var.ai_backup_keep]
+}
+
+run "ai_backup_s3_endpoint__form" {
+  command = plan
+  variables {
+    ai_backup_s3_endpoint = "ftp://example.com"
+  }
+  expect_failures = [var.ai_backup_s3_endpoint]
+}
+
+run "ai_backup_s3_credentials_file__form" {
+  command = plan
+  variables {
+    ai_backup_s3_credentials_file = "tests/files/not-there"
+  }
+  expect_failures = [var.ai_backup_s3_credentials_file]
+}

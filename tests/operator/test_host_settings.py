@@ -79,6 +79,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "ai_old_api_keyless": ("perhaps", "true or false"),
     "ai_old_api_listeners": ([{"port": 99999}], "a port"),
     "ai_old_api_url": ("https://127.0.0.1:9000", "http://"),
+    "ai_backup_recipients": (["AGE-SECRET-KEY-1"], "public key"),
+    "ai_backup_to": ("backups", "a directory of the host, or s3://"),
+    "ai_backup_at": ("; rm", "OnCalendar"),
+    "ai_backup_keep": (-1, "0 to 100000"),
+    "ai_backup_s3_endpoint": ("s3.example.com", "https://"),
+    "ai_backup_s3_credentials_file": ("/nowhere/s3", "/nowhere/s3 is not there"),
     "ai_keep_data": ("maybe", "true or false"),
 }
 

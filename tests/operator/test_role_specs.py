@@ -14,7 +14,8 @@ from ai_services.host.settings_table import variables
 ROLES = Path(__file__).resolve().parents[2] / "ansible" / "roles"
 NAMES = sorted(path.parents[1].name for path in ROLES.glob("*/meta/argument_specs.yml"))
 PLANNED = [
-    "ai_stack", "base", "certbot_cloudflare", "container_toolkit", "docker", "firewall", "nginx", "nvidia_driver",
+    "ai_stack", "backup", "base", "certbot_cloudflare", "container_toolkit", "docker", "firewall", "nginx",
+    "nvidia_driver",
 ]  # fmt: skip
 # What preflight and the roles themselves set, beside the settings.
 LEARNED = {"ai_plan", "ai_facts"}

@@ -17,7 +17,7 @@ sys.path.insert(0, str(_CHECKOUT / "src"))
 
 
 class ActionModule(ActionBase):
-    """`ai_preflight:`; facts: `ai_plan`, `ai_facts`, `base_doctor_zipapp`; fails with the plan's refusals."""
+    """`ai_preflight:`; facts: `ai_plan`, `ai_facts`, `*_zipapp` (what hosts get); fails with the plan's refusals."""
 
     TRANSFERS_FILES = True
     _supports_check_mode = True
@@ -26,6 +26,7 @@ class ActionModule(ActionBase):
         """Send the doctor, read its facts, plan."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
+            from ai_services.backup.bundle import build as build_backup
             from ai_services.doctor.bundle import build
             from ai_services.host.plan import make_plan
             from ai_services.host.settings_table import variables
@@ -48,6 +49,7 @@ class ActionModule(ActionBase):
             message = "\n".join(["This host cannot become what was asked for; nothing was changed.", *words])
             return result | {"failed": True, "msg": message, "ai_event": event}
         learned = {"ai_plan": plan, "ai_facts": facts, "base_doctor_zipapp": str(zipapp)}
+        learned["backup_zipapp"] = str(build_backup(zipapp.with_name("ai-backup")))
         return result | {"changed": False, "ansible_facts": learned, "ai_event": event}
 
     def _look(self, zipapp: Path, domain: str | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ TITLES: Final = {
     "certbot_cloudflare": "Certificate",
     "nginx": "nginx",
     "ai_stack": "Services and models",
+    "backup": "Backups",
     "firewall": "Firewall",
     "Verify": "Asking from outside",
     "Remove": "Reading the system",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ai_services import __version__
+from ai_services.host.settings_backup import Moment, Place, Recipients
 from ai_services.host.settings_kinds import (
     Branch,
     Choice,
@@ -63,7 +64,7 @@ def setting(default: Any, text: str, group: str, role: str, **about: Any) -> Any
 
 _NAME, _REACH, _IMAGES, _GPU = "Name and certificate", "Who may reach it", "Images", "GPU and machine"
 _MODELS, _LIMITS, _MONITORING, _REMOVAL = "Models and keys", "Limits", "Monitoring", "Removal"
-_OLD = "An old API that stays"
+_OLD, _BACKUPS = "An old API that stays", "Backups"
 
 
 class HostSettings(BaseModel):
@@ -320,6 +321,33 @@ class HostSettings(BaseModel):
     ai_old_api_url: Annotated[str | None, Url(("http",), optional=True)] = setting(
         None, "Where the old service answers until ours has taken over, seen from the gateway's container.", _OLD,
         "ai_stack", example="http://host.docker.internal:9000",
+    )  # fmt: skip
+
+    ai_backup_recipients: Annotated[list[str], Recipients] = setting(
+        [], "Who can open the backups that the host makes by itself; while nobody can, it makes none.", _BACKUPS,
+        "backup", example=["age1…"],
+    )  # fmt: skip
+    ai_backup_to: Annotated[str, Place] = setting(
+        "/var/backups/ai-services", "Where the host keeps them; another disk or another machine is better.", _BACKUPS,
+        "backup",
+    )  # fmt: skip
+    ai_backup_at: Annotated[str, Moment] = setting(
+        "*-*-* 03:30:00", "When it makes them, by its own clock; a moment that was missed is made up for.", _BACKUPS,
+        "backup",
+    )  # fmt: skip
+    ai_backup_keep: Annotated[int, Whole(0, 100_000, "backups (0: all)")] = setting(
+        14, "How many of them stay; the oldest go.", _BACKUPS, "backup"
+    )
+    ai_backup_s3_endpoint: Annotated[str | None, Url(("https", "http"), optional=True)] = setting(
+        None, "Address of an S3-compatible store that is not Amazon's.", _BACKUPS, "backup",
+        example="https://s3.example.com",
+    )  # fmt: skip
+    ai_backup_s3_credentials_file: Annotated[
+        str | None,
+        File("credentials as AWS's tools keep them", "aws_secret_access_key", private=True, optional=True),
+    ] = setting(
+        None, "File with the key to that store, as AWS's tools keep it; region may stand in it.", _BACKUPS, "backup",
+        secret=True, example="~/.secrets/backup-s3",
     )  # fmt: skip
 
     ai_keep_data: Annotated[bool, Flag()] = setting(

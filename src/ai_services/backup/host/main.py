@@ -5,6 +5,8 @@ lay-out           read an archive from standard input and lay its keys and certi
 drop              forget what was laid out
 take NAME         put what was laid out (secrets, letsencrypt) to its place
 streams           read an archive from standard input and give each service what it saved
+run               what the timer does: collect, seal, keep, remove the oldest, note how it went
+try               the same without keeping it
 record            note in /opt/ai/backup.json what comes as JSON on standard input
 look              say as JSON what serves here and what sums its keys and certificates have
 """
@@ -18,16 +20,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ai_services.backup.host import layout, places, record
-from ai_services.backup.host.archive import ArchiveError
+from ai_services.backup.host import layout, places, record, scheduled
 from ai_services.backup.host.certificates import CertificateError
 from ai_services.backup.host.collect import CollectError, collect
-from ai_services.backup.host.docker import DockerError
-from ai_services.backup.host.services import DeclarationError
 from ai_services.backup.host.writer import write
 
 _ROOT = Path("/")
-EXPECTED = (ArchiveError, CertificateError, CollectError, DeclarationError, DockerError, OSError)
+EXPECTED = (*scheduled.EXPECTED, CertificateError)
 
 
 def _collect() -> None:
@@ -71,10 +70,17 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _run() -> None:
+    kept = scheduled.run()
+    _say(f"{kept.where}: {kept.size} bytes, sha256 {kept.sha256}")
+
+
 COMMANDS: dict[str, Callable[[], None]] = {
     "collect": _collect,
     "lay-out": _lay_out,
     "drop": _drop,
+    "run": _run,
+    "try": scheduled.attempt,
     "take": _take,
     "streams": _streams,
     "record": _record,
@@ -94,4 +100,4 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except EXPECTED as error:
-        sys.exit(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))
+        sys.exit(scheduled.words(error))

@@ -1,0 +1,189 @@
+"""The backup that a host makes by itself: collected, sealed by Debian's `age`, kept, recorded. See role `backup`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ai_services.backup.host import record, store
+from ai_services.backup.host.archive import ArchiveError
+from ai_services.backup.host.collect import Collected, CollectError, collect
+from ai_services.backup.host.docker import DockerError
+from ai_services.backup.host.services import DeclarationError
+from ai_services.backup.host.store import Folder, Kept, Store, StoreError, doomed, name_of
+from ai_services.backup.host.writer import write
+
+FOLDER = Path("/opt/ai/backup")
+# Held by whoever changes this host; what it has in the middle of that is nobody's host.
+RUN_LOCK = Path("/run/ai-services/lock")
+_WAIT_S, _LOOK_EVERY_S = 3600.0, 5.0
+_BLOCK_BYTES = 2**18
+EXPECTED = (ArchiveError, CollectError, DeclarationError, DockerError, StoreError, OSError)
+
+
+class SealError(StoreError):
+    """`age` is not here, or did not like a recipient; the message has its words."""
+
+
+def run(folder: Path = FOLDER) -> Kept:
+    """Make one backup and keep it, and note how that went.
+
+    Raises:
+        Exception: one of EXPECTED, which is noted as well.
+    """
+    try:
+        plan = _plan(folder)
+        with _alone(folder):
+            _wait_for_quiet()
+            found = collect({})
+            place = _place(plan)
+            name = name_of(found.manifest)
+            kept = place.keep(name, lambda out: _seal(found, folder / "recipients", out))
+            for old in doomed(place.names(), name, int(plan["keep"])):
+                place.remove(old)
+    except EXPECTED as error:
+        with suppress(OSError):
+            record.note({"made": {"ok": False, "detail": words(error), "where": ""}})
+        raise
+    record.note({"made": {"ok": True, "id": found.manifest.id, "where": kept.where, "bytes": kept.size}})
+    return kept
+
+
+def attempt(folder: Path = FOLDER) -> None:
+    """Do everything but keeping it. Raises as `run` does."""
+    _plan(folder)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (no file)
+        _seal(collect({}), folder / "recipients", nowhere)
+
+
+def words(error: BaseException) -> str:
+    """Return what an error says, in one line."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _plan(folder: Path) -> dict[str, Any]:
+    try:
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        plan["to"], plan["keep"]
+        if not (folder / "recipients").read_text(encoding="utf-8").strip():
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CollectError(
+            "This host makes no backups by itself: nobody is named who could open them (ai_backup_recipients)."
+        ) from None
+    return dict(plan)
+
+
+def _place(plan: dict[str, Any]) -> Store:
+    to = str(plan["to"])
+    if to.startswith(store.S3):
+        return store.bucket(to, **({"endpoint_url": plan["endpoint"]} if plan.get("endpoint") else {}))
+    return Folder(Path(to))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of backups, so that two do not remove each other's."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CollectError("Another backup is being made.") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_quiet() -> None:
+    """Wait until nobody changes this host.
+
+    Raises:
+        CollectError: somebody has been at it for too long.
+    """
+    until = time.monotonic() + _WAIT_S
+    while _is_locked():
+        if time.monotonic() > until:
+            raise CollectError(
+                f"Somebody has been changing this host for {_WAIT_S / 60:.0f} minutes: no backup was made."
+            )
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_locked() -> bool:
+    try:
+        descriptor = os.open(RUN_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _seal(found: Collected, recipients: Path, out: BinaryIO) -> None:
+    """Write the archive through `age` to `out`.
+
+    Raises:
+        SealError: `age` failed.
+        DockerError: a service's command did.
+    """
+    wrong: list[BaseException] = []
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                ["age", "--encrypt", "--recipients-file", str(recipients)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        except OSError:
+            raise SealError("`age` is not on this host, which seals backups: apt-get install age") from None
+        with process:
+            thread = threading.Thread(target=_feed, args=(found, process, wrong), daemon=True)
+            thread.start()
+            assert process.stdout is not None  # noqa: S101  (asked for above)
+            try:
+                while block := process.stdout.read(_BLOCK_BYTES):
+                    out.write(block)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                thread.join()
+            status = process.wait()
+        errors.seek(0)
+        said = " ".join(errors.read(4096).decode("utf-8", "replace").split())
+    if wrong and not isinstance(wrong[0], BrokenPipeError):
+        raise wrong[0]
+    if status != 0 or wrong:
+        raise SealError(f"`age` failed ({status}): {said[:400]}")
+
+
+def _feed(found: Collected, process: subprocess.Popen[bytes], wrong: list[BaseException]) -> None:
+    assert process.stdin is not None  # noqa: S101  (asked for above)
+    try:
+        # Its type says less than what it is.
+        write(process.stdin, found.manifest, found.contents, found.open_stream)  # type: ignore[arg-type]
+        process.stdin.close()
+    except BaseException as error:
+        wrong.append(error)
+        # Half an archive must not become a whole file.
+        process.kill()
+        with suppress(OSError):
+            process.stdin.close()
