@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ai_services import cli_backup
+from ai_services import cli_backup, cli_migrate, cli_releases
 from ai_services.cli_options import (
     ANSIBLE_ENDED,
     Config,
@@ -261,6 +261,8 @@ def provision(
 
 
 cli_backup.add_to(app)
+cli_releases.add_to(app)
+cli_migrate.add_to(app)
 
 
 @app.command(epilog=examples("./ai doctor", "./ai doctor gpu-1", "./ai doctor gpu-1 --fix --json"))

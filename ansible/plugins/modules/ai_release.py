@@ -63,6 +63,8 @@ RETURN = r"""
 release: {description: Id of the release., type: str, returned: staged and active}
 finished: {description: "C(active): whether it has come to its end.", type: bool, returned: active}
 ai_progress: {description: "C(active): text of what is being done, for whoever watches.", type: dict, returned: active}
+waits: {description: "C(active): for each engine that was exchanged, how many seconds its callers waited at most, and
+                      how many did.", type: dict, returned: active}
 done: {description: "C(active): what was done, in words.", type: list, elements: str, returned: active}
 holder: {description: Who holds the lock., type: dict, returned: when it is held by another}
 """
@@ -158,7 +160,10 @@ def _active(module: AnsibleModule, root: Path) -> None:
     if end["end"] != "done":
         module.fail_json(msg=str(end["message"]), finished=True)
     done = [str(word) for word in end["done"]]
-    module.exit_json(changed=bool(done), finished=True, release=release, done=done, ai_progress=told, diff=_words(done))
+    module.exit_json(
+        changed=bool(done), finished=True, release=release, done=done, waits=end.get("waits", {}), ai_progress=told,
+        diff=_words(done),
+    )  # fmt: skip
 
 
 def _begin(module: AnsibleModule, root: Path, release: str, run: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .compose import Compose
@@ -15,6 +15,14 @@ from .releases import Store
 Say = Callable[[str], None]
 # The first version whose gateway can let callers wait.
 _PAUSES_FROM = (0, 2)
+
+
+# What the journal calls the steps of a change; SERVICE is an engine's name. `activate` holds all the others, `restore`
+# those of the way back.
+STEPS = (
+    "stage", "activate", "gateway:start", "gateway:switch", "gateway:drain", "gateway:stop", "engine:SERVICE",
+    "engine:SERVICE:back", "remove:SERVICE", "start", "restore",
+)  # fmt: skip
 
 
 class ChangeError(Exception):
@@ -38,6 +46,8 @@ class Change:
     owner: str
     say: Say
     sample: bytes = b""
+    # For each engine that was exchanged, how long its callers waited at most, in seconds, and how many did at the end.
+    waits: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:

@@ -63,9 +63,15 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
         yield
         return
     try:
+        begun = time.monotonic()
         with admin.paused(service, change.owner, f"release {change.release}"):
             _settle(change, service, admin)
-            yield
+            try:
+                yield
+            finally:
+                with contextlib.suppress(AdminError):
+                    waiting = float(admin.backend(service).get("waiting") or 0)
+                    change.waits[service] = {"seconds": round(time.monotonic() - begun, 1), "callers": waiting}
     except AdminError as error:
         raise ChangeError(f"{service} could not be paused: {error}") from error
 
@@ -73,7 +79,7 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
 def _settle(change: Change, service: str, admin: Admin) -> None:
     ends_at = time.monotonic() + change.drain_s
     said = 0
-    while busy := int(admin.backend(service).get("in_flight") or 0):
+    while busy := _under_way(service, admin):
         if busy != said:
             change.say(f"{service} still answers {busy}; others wait")
             said = busy
@@ -83,6 +89,18 @@ def _settle(change: Change, service: str, admin: Admin) -> None:
                 "requests have ended."
             )
         time.sleep(_LOOK_EVERY_S)
+
+
+def _under_way(service: str, admin: Admin) -> int:
+    """How many requests an engine works on, those too whose callers have left it to work and ask again later."""
+    row = admin.backend(service)
+    if (busy := int(row.get("in_flight") or 0)) or row.get("kind") != "whisper":
+        return busy
+    try:
+        queue = admin.call("GET", "/queue/status")
+    except AdminError:
+        return 0  # one that does not answer works on nothing
+    return sum(int(queue.get(name) or 0) for name in ("running", "waiting", "preparing"))
 
 
 def _back(change: Change, service: str, before: str | None) -> str:

@@ -117,7 +117,7 @@ def _work(chosen: argparse.Namespace, release: str, teller: runs.Teller) -> dict
         done = activate(change)
         gone = Store(root).prune(chosen.keep)
         done += [f"release {name} was removed from the disk" for name in gone]
-    return {"done": done, "before": before, "release": release}
+    return {"done": done, "before": before, "release": release, "waits": change.waits}
 
 
 def _check(root: Path, release: str) -> None:

@@ -1,0 +1,114 @@
+"""Releases of a host, asked for and changed by /opt/ai/bin/ai-stack there: no Ansible, no network but the SSH session.
+
+A change is a process of its own on the host. This side only looks on, and takes up a connection that was lost.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ai_services.console import Screen
+from ai_services.exits import BLOCKED, FAILED, OperatorError
+from ai_services.host import stack_tool
+from ai_services.host.remote import CommandError, LostError, Remote
+from ai_services.host.ssh_errors import NotYetError
+from ai_services.host.target import Target
+
+# Where it is put on a host that has none: releases of 0.1 were deployed without it.
+_SENT: Final = "/run/ai-services/ai-stack"
+_ANSWER_S: Final = 90.0
+# A lost connection is tried again for so long: a machine that restarts is back by then.
+_PATIENCE_S: Final = 600.0
+_PAUSE_S: Final = 2.0
+_LOCKED: Final = 4
+
+Line = dict[str, Any]
+
+
+class NothingThereError(OperatorError):
+    """Nothing of ours is deployed on the host."""
+
+
+@dataclass
+class Releases:
+    """The releases on `target`, which lets us in."""
+
+    target: Target
+    screen: Screen
+    tool: str = ""
+
+    def history(self, lines: int = 20) -> dict[str, Any]:
+        """Return `releases` (oldest first), `journal` and `back` (where a rollback goes, or None).
+
+        Raises:
+            OperatorError: the host cannot be reached, or bears nothing of ours.
+        """
+        with Remote.open(self.target, self.screen) as remote:
+            return self._ask(remote, ["history", "--json", "--lines", str(lines)])
+
+    def change(self, words: Sequence[str], told: Callable[[Line], None]) -> Line:
+        """Carry out `activate …` or `rollback …`; `told` gets each line as it comes. Returns the last: how it ended.
+
+        Raises:
+            OperatorError: it was refused, somebody else is at work, or the host was lost for too long.
+        """
+        run = secrets.token_hex(6)
+        with Remote.open(self.target, self.screen) as remote:
+            begun = self._ask(remote, [*words, "--detach", "--run", run, "--json"])
+        return self._follow(str(begun["run"]), told)
+
+    def _follow(self, run: str, told: Callable[[Line], None]) -> Line:
+        seen, ends_at = 0, time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                with Remote.open(self.target) as remote:
+                    for text in remote.lines(f"{self._command(remote)} follow {run} --json --seen {seen}", root=True):
+                        line: Line = json.loads(text)
+                        if "end" in line:
+                            return line
+                        seen += 1
+                        ends_at = time.monotonic() + _PATIENCE_S
+                        told(line)
+            except CommandError as error:
+                raise OperatorError(f"{self.target}: {error.message}", exit_code=FAILED) from None
+            except (LostError, NotYetError) as error:
+                if time.monotonic() >= ends_at:
+                    raise OperatorError(
+                        f"{self.target} was lost in the middle of the change, and has not come back. {error.message}",
+                        hint=f"The change goes on there by itself. What came of it: ./ai history {self.target}",
+                        exit_code=BLOCKED,
+                    ) from None
+                self.screen.warn(f"The connection to {self.target} is gone; the change goes on there. Trying again.")
+                time.sleep(_PAUSE_S)
+
+    def _ask(self, remote: Remote, words: Sequence[str]) -> dict[str, Any]:
+        done = remote.run(f"{self._command(remote)} {shlex.join(words)}", root=True, timeout_s=_ANSWER_S)
+        try:
+            said = json.loads(done.text)
+        except ValueError:
+            raise OperatorError(f"{self.target} answers no JSON: {done.reason}", exit_code=FAILED) from None
+        if said.get("end") == "failed":
+            code = BLOCKED if said.get("code") in (2, _LOCKED) else FAILED
+            raise OperatorError(str(said["message"]), exit_code=code)
+        found: dict[str, Any] = said
+        return found
+
+    def _command(self, remote: Remote) -> str:
+        if not self.tool:
+            look = f"test -x {stack_tool.PLACE} && echo there; test -e /opt/ai/current && echo deployed"
+            found = remote.run(look, root=True).text.split()
+            if "deployed" not in found:
+                raise NothingThereError(
+                    f"Nothing is deployed on {self.target}.", hint=f"./ai deploy {self.target}", exit_code=BLOCKED
+                )
+            if "there" not in found:
+                remote.run("mkdir -p /run/ai-services", root=True)
+                remote.put(stack_tool.content(), _SENT, 0o755, root=True)
+            self.tool = stack_tool.PLACE if "there" in found else _SENT
+        return f"/usr/bin/python3 -I {self.tool}"
