@@ -82,7 +82,10 @@ WELL: dict[str, Any] = {
     "services": {"unattended-upgrades": "active"},
     "unattended": {"blacklist": ["nvidia-.*", "libnvidia-.*"]},
     "reboot_required": False,
-    "backup": {"configured": True, "ok": True, "time": "", "age_s": 3600.0, "detail": ""},
+    "backup": {
+        "configured": True, "ok": True, "time": "", "age_s": 3600.0, "detail": "",
+        "proven": "2026-11-21T12:00:00Z", "proven_age_s": 3600.0, "proven_how": "restored",
+    },
 }  # fmt: skip
 
 
@@ -219,10 +222,12 @@ BAD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("driver-held", "warning", "nvidia-* and libnvidia-*", {"unattended__blacklist": []}),
     ("driver-held", "skipped", "no NVIDIA driver", {"nvidia__packages": []}),
     ("reboot", "warning", "wait for a reboot", {"reboot_required": True}),
-    ("backup", "warning", "no backup is configured", {"backup__configured": False}),
+    ("backup", "warning", "none was made yet", {"backup__configured": False}),
     ("backup", "failed", "failed at", {"backup__ok": False}),
     ("backup", "warning", "3.0 days ago", {"backup__age_s": 3 * 86_400.0}),
     ("backup", "failed", "9.0 days ago", {"backup__age_s": 9 * 86_400.0}),
+    ("backup-proven", "warning", "no backup of this host was ever opened", {"backup__proven": ""}),
+    ("backup-proven", "warning", "restored 100.0 days ago", {"backup__proven_age_s": 100 * 86_400.0}),
 ]  # fmt: skip
 
 

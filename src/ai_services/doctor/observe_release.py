@@ -253,23 +253,36 @@ def _is_locked(path: Path) -> bool:
 
 
 def backup(home: Path = HOME) -> dict[str, Any]:
-    """Return `configured`, and of the last one `ok`, `time` (UTC, ISO 8601), `age_s` and `detail`."""
+    """Return what the backups left in backup.json; times are UTC, ISO 8601, empty where there is none.
+
+    `configured` (one was made or tried), and of the last one `ok`, `time`, `age_s` and `detail`. `proven`: when one was
+    last restored, or seen to be restorable; `proven_age_s`, and `proven_how` (restored or verified).
+    """
     path = home / "backup.json"
-    if not path.exists():
-        return {"configured": False, "ok": False, "time": "", "age_s": 0.0, "detail": ""}
-    note = read_json(path)
-    try:
-        made = datetime.fromisoformat(str(note["time"]).replace("Z", "+00:00"))
-        age_s = (datetime.now(timezone.utc) - made).total_seconds()
-    except (KeyError, ValueError, TypeError):
-        raise Unseen(f"{path} names no time") from None
-    return {
-        "configured": True,
+    note = read_json(path) if path.exists() else {}
+    proven = note.get("proven")
+    proven = proven if isinstance(proven, dict) else {}
+    found = {
+        "configured": "time" in note,
         "ok": note.get("ok") is True,
-        "time": str(note["time"]),
-        "age_s": age_s,
+        "time": str(note.get("time", "")),
+        "age_s": 0.0,
         "detail": str(note.get("detail", ""))[:200],
+        "proven": str(proven.get("time", "")),
+        "proven_age_s": 0.0,
+        "proven_how": str(proven.get("how", ""))[:40],
     }
+    for moment, age in (("time", "age_s"), ("proven", "proven_age_s")):
+        if found[moment]:
+            found[age] = _age_s(str(found[moment]), path)
+    return found
+
+
+def _age_s(moment: str, path: Path) -> float:
+    try:
+        return (datetime.now(timezone.utc) - datetime.fromisoformat(moment.replace("Z", "+00:00"))).total_seconds()
+    except (ValueError, TypeError):
+        raise Unseen(f"{path} names no time") from None
 
 
 def key(home: Path = HOME) -> str:

@@ -133,8 +133,11 @@ MACHINE = (
     Fault("firewall would not start", {"units": "ai-firewall.service failed", "firewall": "`inet ai` is not loaded", "drift": "changed: /etc/ai-services/firewall.nft"},
           "keep /etc/ai-services/firewall.nft; echo nonsense >/etc/ai-services/firewall.nft; ! systemctl restart ai-firewall 2>/dev/null",
           "back /etc/ai-services/firewall.nft; systemctl restart ai-firewall"),
-    Fault("no backup", {"backup": "no backup is configured"}, "rm /opt/ai/backup.json", "backup now", "warning"),
+    Fault("no backup", {"backup": "none was made yet"}, "rm /opt/ai/backup.json", "backup now", "warning"),
     Fault("backup old", {"backup": "9.0 days ago"}, "backup '9 days ago'", "backup now"),
+    Fault("backup failed", {"backup": "no space left"}, "backup_failed 'no space left'", "backup now"),
+    Fault("backup never opened", {"backup-proven": "was ever opened"}, "backup now never", "backup now", "warning"),
+    Fault("backup opened long ago", {"backup-proven": "verified 100.0 days ago"}, "backup now '100 days ago'", "backup now", "warning"),
     Fault("reboot waited for", {"reboot": "wait for a reboot"}, "touch /var/run/reboot-required", "rm /var/run/reboot-required", "warning"),
 )  # fmt: skip
 

@@ -117,8 +117,16 @@ believe() { # NAME ADDRESS
 
 believe_again() { cat $kept/hosts >/etc/hosts; }
 
-backup() { # AGE: a backup was made so long ago
-    echo "{\"time\": \"$(date -u -d "$1" +%FT%TZ)\", \"ok\": true}" >/opt/ai/backup.json
+backup() { # AGE [PROVEN]: a backup was made so long ago, and one was opened so long ago, or never
+    local proven=''
+    [ "${2-now}" = never ] ||
+        proven=", \"proven\": {\"time\": \"$(date -u -d "${2-now}" +%FT%TZ)\", \"how\": \"verified\"}"
+    echo "{\"time\": \"$(date -u -d "$1" +%FT%TZ)\", \"ok\": true$proven}" >/opt/ai/backup.json
+}
+
+backup_failed() { # WHY: the last one did not succeed
+    backup now
+    sed -i "s/\"ok\": true/\"ok\": false, \"detail\": \"$1\"/" /opt/ai/backup.json
 }
 
 step() { # STEP STATE: a line of the journal

@@ -6,6 +6,7 @@ from ai_services.doctor.verdict import Seen, Verdict, check, failed, ok, skipped
 
 GROUP = "upkeep"
 BACKUP_WARNING_S, BACKUP_FAILED_S = 2 * 86_400, 8 * 86_400
+PROVEN_WARNING_S = 92 * 86_400
 # Packages that an unattended upgrade must leave alone; the first two decide (facts.md).
 HELD = ("nvidia-", "libnvidia-")
 
@@ -53,18 +54,21 @@ def reboot(seen: Seen) -> Verdict:
 def backup(seen: Seen) -> Verdict:
     """When was the last backup, and did it succeed?
 
-    Read from `/opt/ai/backup.json`, which the backup writes. Without one, a lost disk takes keys, settings and models
-    with it: a warning. Older than two days is a warning, older than eight or failed is failed.
+    Read from `/opt/ai/backup.json`, where every backup notes how it went, by hand or by the timer. Without one, a lost
+    disk takes keys, settings and models with it: a warning. Older than two days is a warning, older than eight or
+    failed is failed.
     """
     found = seen["backup"]
     if not found["configured"]:
         if not seen.get("release"):
             return skipped("nothing is deployed on this host")
-        return warning("no backup is configured", "Copy `/opt/ai` and `/etc/letsencrypt` somewhere else, encrypted")
+        return warning(
+            "none was made yet", "`./ai backup HOST`, or name `ai_backup_recipients`, and the host makes them by itself"
+        )
     if not found["ok"]:
         return failed(
             f"the last backup failed at {found['time']}: {found['detail'] or 'no reason given'}",
-            "Run it by hand and read what it says",
+            "`./ai backup HOST` says more; of the host's own, `journalctl -u ai-backup`",
         )
     days = found["age_s"] / 86_400
     said = f"{days:.1f} days ago"
@@ -75,3 +79,23 @@ def backup(seen: Seen) -> Verdict:
         if found["age_s"] > BACKUP_WARNING_S
         else ok(said)
     )
+
+
+@check("backup-proven", GROUP)
+def backup_proven(seen: Seen) -> Verdict:
+    """When was a backup last restored, or seen to be restorable?
+
+    A backup that nobody ever opened is a hope: the key to it may be lost. `./ai restore HOST ARCHIVE --verify` opens
+    one, checks all of it, restores it in memory, and notes that here; so does every restore. Never, or longer than
+    three months ago, is a warning.
+    """
+    found = seen["backup"]
+    if found["proven"]:
+        said = f"{found['proven_how'] or 'proven'} {found['proven_age_s'] / 86_400:.1f} days ago"
+        if found["proven_age_s"] <= PROVEN_WARNING_S:
+            return ok(said)
+    elif not found["configured"]:
+        return skipped("there is no backup yet")
+    else:
+        said = "no backup of this host was ever opened"
+    return warning(said, "`./ai restore HOST ARCHIVE --verify`, with the key that you would use then")
