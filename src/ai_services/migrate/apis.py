@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ai_services.migrate.found import Api, Fact
+from ai_services.migrate.found import Api, Fact, Store
 from ai_services.migrate.seen import Answer
 
 
@@ -66,6 +66,11 @@ class Candidate:
     answer: Answer | None
     where: str
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it answers HTTP and describes no routes: what its image is called tells nothing then."""
+        return self.answer is not None and not self.answer.paths
+
 
 def tell(candidate: Candidate) -> tuple[Api, tuple[Fact, ...]]:
     """Return which API it is, and what that rests on. Its own description outweighs how it is called.
@@ -76,7 +81,7 @@ def tell(candidate: Candidate) -> tuple[Api, tuple[Fact, ...]]:
     weights: dict[Api, int] = {}
     for mark in MARKS:
         for what, weight, evidence in _signs(mark, candidate):
-            facts.append(Fact(f"{what} is that of {mark.api}", evidence))
+            facts.append(Fact(f"{what} of {mark.api}", evidence))
             weights[mark.api] = weights.get(mark.api, 0) + weight
     if not weights:
         return "unknown", _described(candidate)
@@ -86,20 +91,20 @@ def tell(candidate: Candidate) -> tuple[Api, tuple[Fact, ...]]:
     best = ranked[0]
     if candidate.answer and candidate.answer.paths and not _has_routes(best, candidate.answer.paths):
         # It describes itself, and it is not what it is called.
-        return "unknown", (*facts, Fact(f"the routes are not those of {best}", f"{candidate.where}/openapi.json"))
+        return "unknown", (*facts, Fact(f"its routes are not those of {best}", f"{candidate.where}/openapi.json"))
     return best, tuple(facts)
 
 
 def _signs(mark: Mark, candidate: Candidate) -> Iterable[tuple[str, int, str]]:
     if candidate.answer and candidate.answer.paths and _has_routes(mark.api, candidate.answer.paths):
-        yield "the routes", 4, f"{candidate.where}/openapi.json has {', '.join(mark.routes)}"
-    if candidate.image and re.search(mark.image, candidate.image):
-        yield "the image", 2, candidate.image
+        yield "its routes are those", 4, f"{candidate.where}/openapi.json has {', '.join(mark.routes)}"
+    if candidate.image and re.search(mark.image, candidate.image) and not candidate.is_silent:
+        yield "its image is that", 2, candidate.image
     if re.search(mark.command, candidate.command) and candidate.command:
-        yield "the command", 1, candidate.command
+        yield "its command is that", 1, candidate.command
     for name in mark.packages:
         if name in candidate.packages:
-            yield "a package", 1, f"{name} {candidate.packages[name]}"
+            yield "a package in it is that", 1, f"{name} {candidate.packages[name]}"
 
 
 def _has_routes(api: Api, paths: Iterable[str]) -> bool:
@@ -113,7 +118,7 @@ def _has_routes(api: Api, paths: Iterable[str]) -> bool:
 
 def _described(candidate: Candidate) -> tuple[Fact, ...]:
     answer = candidate.answer
-    facts = [Fact(f"the image is {candidate.image}", "docker inspect")] if candidate.image else []
+    facts = [Fact(f"its image is {candidate.image}", "docker inspect")] if candidate.image else []
     if candidate.command:
         facts.append(Fact(f"it is started by `{candidate.command}`", "its command line"))
     if answer and (answer.title or answer.paths):
@@ -132,10 +137,15 @@ def is_speech(candidate: Candidate) -> bool:
     """Tell whether it looks like a speech service at all, known or not."""
     answer = candidate.answer
     own = " ".join([answer.title, *answer.paths]) if answer else ""
-    return _SPEECH.search(f"{candidate.image} {candidate.command} {' '.join(candidate.packages)} {own}") is not None
+    # An image that is known to describe itself, and does not: somebody runs another program of it.
+    known = any(re.search(mark.image, candidate.image) for mark in MARKS)
+    image = "" if known and candidate.is_silent else candidate.image
+    return _SPEECH.search(f"{image} {candidate.command} {' '.join(candidate.packages)} {own}") is not None
 
 
-def model_of(api: Api, environment: Mapping[str, str], said: Mapping[str, Answer]) -> tuple[str, str]:
+def model_of(
+    api: Api, environment: Mapping[str, str], said: Mapping[str, Answer], stores: Iterable[Store]
+) -> tuple[str, str]:
     """Return the speech model and where that is said; ("", "") where nothing tells."""
     names = next((mark.models for mark in MARKS if mark.api == api), ("WHISPER_MODEL", "MODEL", "MODEL_NAME"))
     for name in names:
@@ -153,6 +163,10 @@ def model_of(api: Api, environment: Mapping[str, str], said: Mapping[str, Answer
             said_there = answer.content.get(member)
             if isinstance(said_there, str) and said_there:
                 return _today(said_there), f"{path} says it"
+    cached = {model: store.path for store in stores for model in store.models}
+    if len(cached) == 1:
+        model, path = cached.popitem()
+        return _today(model), f"the only one in {path}"
     return "", ""
 
 

@@ -63,14 +63,15 @@ class Port:
 
 @dataclass(frozen=True)
 class Store:
-    """A volume or folder that outlives its container. `holds`: what kind of models or data, "" if that is not seen."""
+    """A volume or folder that outlives its container. `holds`: whose models, "" if none."""
 
     kind: Literal["volume", "bind", "folder"]
     name: str
     path: str
     target: str = ""
     size_mib: int | None = None
-    holds: Literal["", "huggingface", "whisper", "ollama", "data"] = ""
+    holds: Literal["", "huggingface", "whisper", "ollama"] = ""
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

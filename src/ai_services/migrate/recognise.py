@@ -38,7 +38,7 @@ def recognise(raw: Mapping[str, Any], host: str, wanted: str | None = None) -> F
     answers, sizes = look.answers(), look.table("stores", seen.Store)
     all_containers = {one.name: _container(one, sizes) for one in containers}
     services = [
-        _of_container(one, all_containers[one.name], listeners, answers)
+        _of_container(one, all_containers[one.name], listeners, answers, frozenset(look.mapping("compose")))
         for one in containers
         if one.state == "running" and not is_ours(one)
     ]
@@ -76,12 +76,17 @@ def recognise(raw: Mapping[str, Any], host: str, wanted: str | None = None) -> F
         texts={path: text for path, text in look.mapping("compose").items() if isinstance(text, str)},
         release=look.text("release"),
         migration=str(look.mapping("migration").get("id") or ""),
-        unseen=tuple(Fact(f"{name} was not seen", str(why)[:300]) for name, why in unseen if name not in _EXPECTED),
+        unseen=tuple(
+            Fact(f"{name} could not be seen", str(why)[:300])
+            for name, why in unseen
+            if not _is_expected(name, str(why))
+        ),
     )
 
 
-# What most hosts do not have; its absence is no news.
-_EXPECTED: Final = {"caddy", "apache", "nginx"}
+def _is_expected(name: str, why: str) -> bool:
+    """Tell whether it is no news that this was not seen: most hosts do not have all of them."""
+    return name in ("caddy", "apache", "nginx") or (name == "containers" and why.endswith("is not there"))
 
 
 def is_ours(container: seen.Container) -> bool:
@@ -115,7 +120,7 @@ def _store(mount: seen.Mount, sizes: Mapping[str, seen.Store]) -> Store:
     holds: Any = size.holds if size and size.holds in kinds else ""
     return Store(
         "volume" if mount.kind == "volume" else "bind", mount.name, mount.path, mount.target,
-        size.size_mib if size else None, holds,
+        size.size_mib if size else None, holds, tuple(size.models) if size else (),
     )  # fmt: skip
 
 
@@ -130,6 +135,7 @@ def _of_container(
     container: found.Container,
     listeners: list[seen.Listener],
     answers: Mapping[str, Mapping[str, Answer]],
+    files: frozenset[str],
 ) -> tuple[Service, bool]:
     ports = list(container.ports)
     if one.network_mode == "host":
@@ -140,9 +146,11 @@ def _of_container(
     command = " ".join(one.command)
     candidate = Candidate(one.image, command, {}, said.get("/openapi.json"), where)
     api, facts = apis.tell(candidate)
-    model, model_said = apis.model_of(api, one.environment, said)
+    model, model_said = apis.model_of(api, one.environment, said, container.stores)
     is_ollama = _is_ollama(one.image, command, said, ports)
     how = _how(one)
+    # Compose reads .env by itself; its labels do not name it.
+    described = tuple(dict.fromkeys([*container.compose_files, *(files & {f"{one.compose.folder}/.env"})]))
     started = {
         "compose_v1": f"Compose v{one.compose.version} (project {one.compose.project}) started it",
         "compose_v2": f"Compose v{one.compose.version} (project {one.compose.project}) started it",
@@ -150,7 +158,8 @@ def _of_container(
     memory = next((place.memory_mib for place in listeners if place.container == one.id), None)
     service = Service(
         name=one.name, api=api, how=how, ports=tuple(ports), container=container, command=command,
-        folder=one.compose.folder, files=container.compose_files, stores=container.stores, model=model,
+        folder=one.compose.folder,
+        files=described, stores=container.stores, model=model,
         version=said["/openapi.json"].version if "/openapi.json" in said else "",
         key_variable=apis.key_variable(api, one.environment_names), is_ollama=is_ollama, healthy=_healthy(said),
         routes=tuple(said["/openapi.json"].paths) if "/openapi.json" in said else (), memory_mib=memory,
@@ -177,13 +186,13 @@ def _of_process(
     api, facts = apis.tell(candidate)
     environment = {**(unit.environment if unit else {}), **first.environment}
     names = [*first.environment_names, *(unit.environment_names if unit else [])]
-    model, model_said = apis.model_of(api, environment, said)
     is_ollama = _is_ollama("", command, said, ports)
     stores = [
-        Store("folder", path.rsplit("/", 1)[-1], path, "", size.size_mib, size.holds)  # type: ignore[arg-type]
+        Store("folder", path.rsplit("/", 1)[-1], path, "", size.size_mib, size.holds, tuple(size.models))  # type: ignore[arg-type]
         for path, size in sizes.items()
         if size.holds in ("huggingface", "whisper", "ollama") and "/.cache/" in path
     ]
+    model, model_said = apis.model_of(api, environment, said, stores)
     evidence = f"systemctl show {unit.name}" if unit else f"process {first.pid} of {first.user or 'somebody'}"
     service = Service(
         name=unit.name.removesuffix(".service") if unit else (first.process or str(first.pid)),

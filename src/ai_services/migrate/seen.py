@@ -158,6 +158,7 @@ class Store(_Part):
 
     size_mib: int | None = None
     holds: str = ""
+    models: list[str] = Field(default_factory=list)
 
 
 class CaddyRoute(_Part):

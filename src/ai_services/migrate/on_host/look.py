@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ai_services.doctor import facts, observe_release
-from ai_services.doctor.bounded import Unseen, read_or
-from ai_services.migrate.on_host import answers, containers, fronts, processes, stores
+from ai_services.doctor.bounded import Unseen, read, read_json
+from ai_services.migrate.on_host import answers, containers, fronts, hiding, processes, stores
 
 SCHEMA = 1
 DEADLINE_S = 60.0
@@ -43,11 +43,12 @@ def collect(domains: list[str]) -> dict[str, Any]:
     listeners = seen["listeners"] or []
     running = [one for one in seen["containers"] or [] if one["state"] == "running"]
     units = sorted({one["unit"] for one in listeners if one.get("unit") and not one.get("container")})
+    # Before anything is asked: our own questions are no callers.
+    callers, unheard = facts.look({"clients": lambda: stores.clients(_ports(listeners, running))}, DEADLINE_S)
     second: dict[str, Callable[[], Any]] = {
         "units": lambda: processes.units(sorted({*units, *processes.own_units()})),
         "answers": lambda: answers.answers(_places(listeners, running)),
         "stores": lambda: stores.sizes(_stores(running, listeners)),
-        "clients": lambda: stores.clients(_ports(listeners, running)),
         "inner_nginx": lambda: {
             one["name"]: fronts.containered(one["name"])
             for one in running
@@ -61,23 +62,21 @@ def collect(domains: list[str]) -> dict[str, Any]:
         "schema": SCHEMA,
         "utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **seen,
+        **callers,
         **more,
-        "why": {**why, **whynot},
+        "why": {**why, **unheard, **whynot},
     }
 
 
 def migration() -> dict[str, Any]:
-    """Return the newest migration that is noted here: `id`, and `state` as it was written."""
-    try:
-        names = sorted(name for name in os.listdir(MIGRATIONS) if not name.startswith("."))  # noqa: PTH208
-    except OSError:
+    """Return the migration that was begun here and neither finished nor undone: its `id` and `phase`; {} if none."""
+    current = Path(MIGRATIONS) / "current"
+    if not current.exists():
         return {}
-    for name in reversed(names):
-        state = read_or(Path(MIGRATIONS) / name / "state.json")
-        if state:
-            with contextlib.suppress(ValueError):
-                return {"id": name, "state": json.loads(state)}
-    return {}
+    state = read_json(current / "state.json")
+    if state.get("phase") in ("finalized", "rolled_back"):
+        return {}
+    return {"id": current.resolve().name, "phase": str(state.get("phase", ""))}
 
 
 def _places(listeners: list[dict[str, Any]], running: list[dict[str, Any]]) -> list[tuple[str, int]]:
@@ -127,9 +126,6 @@ def _texts(seen: dict[str, Any]) -> list[str]:
 
 def _compose(running: list[dict[str, Any]]) -> dict[str, Any]:
     """Return, by file, whether it is there, and its text without what looks like a secret."""
-    from ai_services.doctor.bounded import read
-    from ai_services.migrate.on_host import hiding
-
     found: dict[str, Any] = {}
     for one in running:
         folder = one["compose"]["folder"]

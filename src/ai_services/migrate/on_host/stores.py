@@ -33,8 +33,15 @@ def sizes(paths: list[str]) -> dict[str, dict[str, Any]]:
             size = int(said[0]) // 1024 if said else None
         except (Unseen, ValueError):
             pass
-        found[path] = {"size_mib": size, "holds": holds(path)}
+        found[path] = {"size_mib": size, "holds": holds(path), "models": models(path)}
     return found
+
+
+def models(path: str) -> list[str]:
+    """Return the speech models in a cache of Hugging Face's client, as OWNER/NAME."""
+    names = [name for top in (path, f"{path}/hub", f"{path}/huggingface/hub") for name in _names(top)]
+    found = {name[len("models--") :].replace("--", "/") for name in names if name.startswith("models--")}
+    return sorted(name for name in found if "whisper" in name.lower())[:50]
 
 
 def holds(path: str) -> str:
@@ -107,24 +114,37 @@ def gateways() -> list[str]:
 
 
 def reclaimable() -> dict[str, int]:
-    """Return what could be freed, in MiB, by how: unused images, build cache, stopped containers, apt's and the log."""
+    """Return what could be freed on Docker's disk, in MiB, by what it is; each is somebody's to look at first."""
     found: dict[str, int] = {}
+    root = "/var/lib/docker"
     try:
-        answer = docker_api("/system/df?type=image&type=build-cache&type=container", 20)
-        images = [one for one in answer.get("Images") or [] if isinstance(one, dict) and not one.get("Containers")]
-        found["unused images"] = (
-            sum(int(one.get("Size") or 0) - int(one.get("SharedSize") or 0) for one in images) >> 20
-        )
-        cache = [one for one in answer.get("BuildCache") or [] if isinstance(one, dict) and not one.get("InUse")]
-        found["build cache"] = sum(int(one.get("Size") or 0) for one in cache) >> 20
-        stopped = [
-            one for one in answer.get("Containers") or [] if isinstance(one, dict) and one.get("State") != "running"
-        ]
-        found["stopped containers"] = sum(int(one.get("SizeRw") or 0) for one in stopped) >> 20
+        root = str(docker_api("/info").get("DockerRootDir") or root)
+        answer = docker_api("/system/df", 25)
+        images = [one for one in _objects(answer, "Images") if not one.get("Containers")]
+        found["unused images"] = sum(int(one.get("Size") or 0) - int(one.get("SharedSize") or 0) for one in images)
+        cache = [one for one in _objects(answer, "BuildCache") if not one.get("InUse")]
+        found["build cache"] = sum(int(one.get("Size") or 0) for one in cache)
+        stopped = [one for one in _objects(answer, "Containers") if one.get("State") != "running"]
+        found["stopped containers"] = sum(int(one.get("SizeRw") or 0) for one in stopped)
+        for one in _objects(answer, "Volumes"):
+            usage = one.get("UsageData")
+            if isinstance(usage, dict) and usage.get("RefCount") == 0:
+                found[f"volume {one.get('Name')}, which no container has"] = int(usage.get("Size") or 0)
     except (Unseen, TypeError, ValueError):
         pass
+    found = {name: size >> 20 for name, size in found.items()}
     for name, path in (("apt's package cache", "/var/cache/apt/archives"), ("the journal", "/var/log/journal")):
-        size = sizes([path]).get(path, {}).get("size_mib")
-        if size:
-            found[name] = size
+        if _on_one_disk(root, path):
+            found[name] = sizes([path]).get(path, {}).get("size_mib") or 0
     return {name: size for name, size in found.items() if size > 0}
+
+
+def _objects(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [one for one in answer.get(name) or [] if isinstance(one, dict)]
+
+
+def _on_one_disk(first: str, second: str) -> bool:
+    try:
+        return os.stat(first).st_dev == os.stat(second).st_dev  # noqa: PTH116  # two numbers, no path is wanted
+    except OSError:
+        return False

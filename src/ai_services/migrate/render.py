@@ -1,0 +1,54 @@
+"""Our nginx files as the role will write them, for the plan's diff; the role's own templates and defaults are used."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ai_services.host.playbook import ROOT
+
+_ROLE: Final = ROOT / "ansible" / "roles" / "nginx"
+_TEMPLATES: Final = ROOT / "templates" / "nginx"
+
+
+def old_doors(settings: Mapping[str, Any], nginx_version: str, listeners: Sequence[str]) -> str:
+    """Return old-api.conf for these doors of an old API."""
+    return _render("old-api.conf.j2", {**settings, "ai_old_api_listeners": list(listeners)}, nginx_version)
+
+
+def own_site(settings: Mapping[str, Any], nginx_version: str) -> str:
+    """Return the site of the host's own domain."""
+    return _render("site.conf.j2", settings, nginx_version)
+
+
+def _render(template: str, settings: Mapping[str, Any], nginx_version: str) -> str:
+    # Ansible brings both along.
+    import jinja2
+    import yaml
+
+    defaults = yaml.safe_load((_ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
+    fixed = yaml.safe_load((_ROLE / "vars/main.yml").read_text(encoding="utf-8"))
+    values = {**defaults, **fixed, **settings, "nginx_ipv6": True, "nginx_features": _features(nginx_version)}
+    values |= {"nginx_default_http": False, "nginx_default_https": False}
+    environment = jinja2.Environment(  # noqa: S701 -- nginx's configuration is no HTML
+        loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    names = values["nginx_certificates"][values.get("ai_tls", "letsencrypt")]
+    for name, text in zip(("nginx_certificate", "nginx_certificate_key"), names, strict=True):
+        values[name] = environment.from_string(
+            str(text).replace("{{ nginx_ai_dir }}", str(values["nginx_ai_dir"]))
+        ).render(values)
+    return environment.get_template(template).render(values)
+
+
+def _features(version: str) -> Any:
+    spec = importlib.util.spec_from_file_location("nginx_features", _ROLE / "filter_plugins" / "nginx_features.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(_ROLE / "filter_plugins" / "nginx_features.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    known = version if re.fullmatch(r"\d+\.\d+\.\d+", version) else "1.26.3"
+    return module.features(known, "3.0.0")

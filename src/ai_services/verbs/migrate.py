@@ -1,0 +1,157 @@
+"""`ai migrate HOST`: looks at an old Whisper host, shows the plan, and makes the host ours in place."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ai_services.console import Screen
+from ai_services.exits import BLOCKED, OK, OperatorError
+from ai_services.host import connect
+from ai_services.host.plan_types import Note
+from ai_services.host.playbook import log_path
+from ai_services.host.remote import Remote
+from ai_services.host.settings import HostSettings
+from ai_services.host.settings_load import public
+from ai_services.host.target import Target
+from ai_services.host.values import DEFAULT_FILE, Given
+from ai_services.local.home import Home
+from ai_services.migrate import compose, plan, report
+from ai_services.migrate.found import Found
+from ai_services.migrate.look import look
+from ai_services.migrate.plan_types import MigrationPlan
+from ai_services.migrate.recognise import recognise
+from ai_services.verbs import ask
+from ai_services.verbs.host import HostWish
+from ai_services.verbs.output import print_json
+
+
+@dataclass(frozen=True)
+class Wish(HostWish):
+    """What the command line of `migrate` asked for; `service` names what to migrate where several may be meant."""
+
+    service: str | None = None
+    ask_key: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    rollback: bool = False
+    finalize: bool = False
+
+    def given(self) -> Given:
+        """Return everything that was set, OLLAMA_MODEL of the first version's script among it."""
+        given = super().given()
+        model, name = os.environ.get("OLLAMA_MODEL"), "ai_ollama_model"
+        files = (f"from {self.config or DEFAULT_FILE}", None)
+        if model and given.places.get(name) in files:
+            given.put(name, model, "from the environment: OLLAMA_MODEL")
+        return given
+
+
+def run(wish: Wish, *, as_json: bool = False) -> int:
+    """Look, plan, and unless it is a dry run: ask and do. Returns the exit code.
+
+    Raises:
+        OperatorError: a setting is wrong, the host cannot be reached, something is in the way, or a step failed.
+    """
+    home, screen = Home.current(), Screen(json=as_json)
+    target, given = wish.target(home), wish.given()
+    home.create_root()
+    target = connect.reach(target, screen, host_key=wish.host_key)
+    with Remote.open(target, screen) as remote:
+        if wish.rollback or wish.finalize:
+            return _end(wish, remote, home, screen, as_json=as_json)
+        found = look_at(remote, target, given, wish.service, screen)
+        if found.migration:
+            screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
+            return _resume(wish, remote, home, screen, as_json=as_json)
+        report.show_found(found, screen)
+        made, settings = _planned(wish, found, given, target, screen, as_json=as_json)
+        if wish.dry_run:
+            if as_json:
+                print_json({"host": str(target), "found": found.as_dict(), "plan": made.as_dict()})
+            screen.say(f"\nThis is the plan; {target} was not changed. Carry it out: ./ai migrate {wish.host}")
+            return OK
+        if not wish.yes:
+            ask.agree("yes", "Go on? (yes/no)", "changed")
+        return _carry_out(wish, found, made, settings, remote, home, screen, as_json=as_json)
+
+
+def look_at(remote: Remote, target: Target, given: Given, service: str | None, screen: Screen) -> Found:
+    """Look at the host and return what is there."""
+    domain = given.values.get("ai_domain")
+    with screen.busy(f"Looking at {target}; nothing is changed"):
+        seen = look(remote, (domain,) if isinstance(domain, str) else ())
+    return recognise(seen, str(target), service)
+
+
+def _planned(
+    wish: Wish, found: Found, given: Given, target: Target, screen: Screen, *, as_json: bool
+) -> tuple[MigrationPlan, HostSettings]:
+    service = found.service
+    if service is None:
+        refusals = plan.unchosen(found, wish.service)
+        report.show_notes(refusals, (), screen)
+        if as_json:
+            print_json({"host": str(target), "found": found.as_dict(), "refusals": [vars(note) for note in refusals]})
+        raise _refused(refusals, target)
+    derived = compose.derive(found, service, given.values, ask_key=wish.ask_key)
+    settings = derived.under(given).settings("deploy")
+    now = datetime.datetime.now(datetime.UTC)
+    made = plan.make(found, derived, public(settings), local=target.is_local, now=now)
+    report.show_plan(made, screen)
+    if made.refusals:
+        if as_json:
+            print_json({"host": str(target), "found": found.as_dict(), "plan": made.as_dict()})
+        raise _refused(made.refusals, target)
+    return made, settings
+
+
+def _refused(refusals: Iterable[Note], target: Target) -> OperatorError:
+    codes = [note.code for note in refusals]
+    count = "One thing is" if len(codes) == 1 else f"{len(codes)} things are"
+    return OperatorError(
+        f"{count} in the way ({', '.join(codes)}); {target} was not changed.",
+        hint="Each is said above with its way out; docs/troubleshooting.md has more.",
+        exit_code=BLOCKED,
+    )
+
+
+def _carry_out(
+    wish: Wish, found: Found, made: MigrationPlan, settings: HostSettings, remote: Remote, home: Home, screen: Screen,
+    *, as_json: bool,
+) -> int:  # fmt: skip
+    from ai_services.migrate import do, order
+
+    done = do.carry_out(
+        order.from_plan(found, made, settings), settings=settings, **_around(wish, remote, home, screen)
+    )
+    return _told(done, as_json=as_json)
+
+
+def _resume(wish: Wish, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
+    from ai_services.migrate import do
+
+    return _told(do.resume(**_around(wish, remote, home, screen)), as_json=as_json)
+
+
+def _end(wish: Wish, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
+    from ai_services.migrate import do
+
+    work = do.roll_back if wish.rollback else do.finalize
+    return _told(work(**_around(wish, remote, home, screen)), as_json=as_json)
+
+
+def _around(wish: Wish, remote: Remote, home: Home, screen: Screen) -> Mapping[str, Any]:
+    return {
+        "remote": remote, "target": remote.target, "home": home, "screen": screen,
+        "log": log_path(home.logs, "migrate", remote.target), "again": wish.host, "verbose": wish.verbose,
+    }  # fmt: skip
+
+
+def _told(done: Any, *, as_json: bool) -> int:
+    if as_json:
+        print_json(done.as_dict())
+    return OK
