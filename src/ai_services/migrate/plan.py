@@ -18,7 +18,7 @@ _OUR_NAMES: Final = ("gateway", "whisper-api", "ollama")
 _OUR_PORTS: Final = (8080, 8081)
 _EXPIRES_SOON: Final = datetime.timedelta(days=3)
 # Said better here, with what only a migration knows.
-_REPLACED: Final = {"disk", "port_80", "port_443", "other_containers"}
+_REPLACED: Final = {"disk", "port_80", "port_443", "other_containers", "docker_old"}
 
 
 def make(
@@ -41,6 +41,8 @@ def make(
     wanted = host_plan(found.machine, settings, local=local, now=now)
     notes.refusals += [note for note in wanted.refusals if note.code not in _REPLACED]
     notes.warnings += [note for note in wanted.warnings if note.code not in _REPLACED]
+    if any(note.code == "docker_old" for note in wanted.refusals):
+        _refuse_docker(found, notes)
     room = estimate.room(found, settings, wanted)
     if not room.is_enough:
         _refuse_room(room, settings, notes)
@@ -132,6 +134,17 @@ def _refuse_room(room: Any, settings: Mapping[str, Any], notes: Notes) -> None:
         + f"Or choose smaller models (ai_ollama_model={settings.get('ai_ollama_model')}, "
         f"ai_whisper_model={settings.get('ai_whisper_model')}), or give the machine a larger disk.",
     )
+
+
+def _refuse_docker(found: Found, notes: Notes) -> None:
+    version = (found.machine.get("docker") or {}).get("version")
+    running = ", ".join(one.name for one in found.containers if one.state == "running")
+    notes.refuse(
+        "docker_old", f"Docker {version} is installed, and engines before 24 get no security fixes.",
+        f"Exchanging the engine restarts every container ({running}), which no caller could be spared.",
+        "Do it at a time of your choosing: Docker's own repository (docs.docker.com/engine/install), packages docker-ce "
+        "and docker-compose-plugin in place of docker.io; volumes and containers stay. Then run this again.",
+    )  # fmt: skip
 
 
 def _gib(mib: int | None) -> str:
