@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from host.lab import engine
 from host.lab.deployment import Operator
 from host.lab.place import REPOSITORY
 from host.matrix.faults import Fault, Scene
@@ -17,6 +18,8 @@ _LOOK_EVERY_S = 0.05
 _RUN_TIMEOUT_S = 900
 _RUNS_PER_FAULT = 2
 _LAST_LINES = 30
+# What a run says that finds another one at work (`ai_stack.lock.LockedError`).
+AT_WORK = "at work on this host"
 
 
 class ChainError(AssertionError):
@@ -49,25 +52,27 @@ def walk(
         ChainError: a step never began, or the change does not end well with every fault mended.
     """
     pending, cells = dict(planned), list[Cell]()
-    said = ""
+    said, seen = "", len(scene.journal())
     for _ in range(_RUNS_PER_FAULT * len(planned) + 2):
-        status, said, struck = _one_run(operator, words, pending, scene)
+        status, said, struck, seen = _one_run(operator, words, pending, scene, seen)
         for step, fault, survived in struck:
             cells.append(Cell(step, fault.name, "went on" if survived else "stopped", serving()))
         if status == 0:
             if pending:
                 raise ChainError(f"the change ended without the steps {', '.join(pending)}:\n{said}")
             return cells
-        if not struck:
+        if not struck and AT_WORK in said:
+            # What a killed operator began goes on without them, and says so to whoever comes next.
+            _until_free(scene)
+        elif not struck:
             raise ChainError(f"`./ai {' '.join(words)}` does not go on although nothing is broken:\n{said}")
     raise ChainError(f"the change does not come to its end:\n{said}")
 
 
 def _one_run(
-    operator: Operator, words: Sequence[str], pending: dict[str, Fault], scene: Scene
-) -> tuple[int, str, list[tuple[str, Fault, bool]]]:
-    """One run to its end. Returns its status, its last words, and (step, fault, whether the run went on after it)."""
-    seen = len(scene.journal())
+    operator: Operator, words: Sequence[str], pending: dict[str, Fault], scene: Scene, seen: int
+) -> tuple[int, str, list[tuple[str, Fault, bool]], int]:
+    """One run to its end: its status, its last words, (step, fault, whether it went on), and lines of journal seen."""
     struck: list[tuple[str, Fault, bool]] = []
     with tempfile.TemporaryFile() as output:
         scene.run = subprocess.Popen(
@@ -96,7 +101,16 @@ def _one_run(
     status = scene.run.returncode
     if status == 0:
         struck = [(step, fault, True) for step, fault, _ in struck]
-    return status, said, struck
+    return status, said, struck, seen
+
+
+def _until_free(scene: Scene) -> None:
+    until = time.monotonic() + _RUN_TIMEOUT_S
+    look = "cd /run/ai-services && flock --nonblock lock true"
+    while engine.call("exec", scene.container, "sh", "-c", look, check=False).returncode != 0:
+        if time.monotonic() > until:
+            raise ChainError(f"whoever is at work on the host does not come to an end within {_RUN_TIMEOUT_S} s")
+        time.sleep(1)
 
 
 def _mend(scene: Scene, struck: list[tuple[str, Fault, bool]]) -> None:
