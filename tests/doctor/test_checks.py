@@ -83,7 +83,7 @@ WELL: dict[str, Any] = {
     "unattended": {"blacklist": ["nvidia-.*", "libnvidia-.*"]},
     "reboot_required": False,
     "backup": {
-        "configured": True, "ok": True, "time": "", "age_s": 3600.0, "detail": "",
+        "configured": True, "ok": True, "time": "", "age_s": 3600.0, "detail": "", "good": "",
         "proven": "2026-11-21T12:00:00Z", "proven_age_s": 3600.0, "proven_how": "restored",
     },
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,21 @@ class Made:
     manifest: Manifest
     kept: Kept
     removed: list[str]
+    sealed: Seal
 
 
-def make(target: Target, store: Store, to: Seal, given: Mapping[str, Any], keep: int, advance: Advance) -> Made:
+def make(
+    target: Target,
+    store: Store,
+    to: Callable[[Manifest], Seal],
+    given: Mapping[str, Any],
+    keep: int,
+    advance: Advance,
+) -> Made:
     """Back up the host.
 
-    `given` are the operator's public settings, `keep` how many archives of the host stay (0: all).
+    `to` decides by what the host says of itself to whom it is sealed, `given` are the operator's public settings,
+    `keep` is how many archives of the host stay (0: all).
 
     Raises:
         OperatorError: the host said why it cannot be, or what it said is no archive. Nothing is kept then.
@@ -44,7 +53,8 @@ def make(target: Target, store: Store, to: Seal, given: Mapping[str, Any], keep:
     try:
         call.send(json.dumps({"given": dict(given)}).encode())
         manifest = checked.manifest()
-        kept = store.keep(name_of(manifest), lambda out: seal(checked, out, to))
+        sealed = to(manifest)
+        kept = store.keep(name_of(manifest), lambda out: seal(checked, out, sealed))
     except BaseException:
         call.kill()
         checked.close()
@@ -52,7 +62,7 @@ def make(target: Target, store: Store, to: Seal, given: Mapping[str, Any], keep:
     removed = doomed(store.names(), name_of(manifest), keep)
     for name in removed:
         store.remove(name)
-    return Made(manifest, kept, removed)
+    return Made(manifest, kept, removed, sealed)
 
 
 class _Checked:

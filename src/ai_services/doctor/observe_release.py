@@ -255,8 +255,8 @@ def _is_locked(path: Path) -> bool:
 def backup(home: Path = HOME) -> dict[str, Any]:
     """Return what the backups left in backup.json; times are UTC, ISO 8601, empty where there is none.
 
-    `configured` (one was made or tried), and of the last one `ok`, `time`, `age_s` and `detail`. `proven`: when one was
-    last restored, or seen to be restorable; `proven_age_s`, and `proven_how` (restored or verified).
+    `configured` (one was made or tried), and of the last one `ok`, `time`, `age_s` and `detail`; `good`: when one
+    succeeded; `proven`: when one was restored or seen to be restorable, `proven_age_s`, and `proven_how`.
     """
     path = home / "backup.json"
     note = read_json(path) if path.exists() else {}
@@ -268,6 +268,7 @@ def backup(home: Path = HOME) -> dict[str, Any]:
         "time": str(note.get("time", "")),
         "age_s": 0.0,
         "detail": str(note.get("detail", ""))[:200],
+        "good": str(good.get("time", "")) if isinstance(good := note.get("good"), dict) else "",
         "proven": str(proven.get("time", "")),
         "proven_age_s": 0.0,
         "proven_how": str(proven.get("how", ""))[:40],

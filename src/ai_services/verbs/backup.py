@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ai_services.backup import making, sealing
 from ai_services.backup.host import store
+from ai_services.backup.host.archive import Manifest
 from ai_services.backup.host.store import Folder, Store, StoreError
 from ai_services.backup.making import Made
 from ai_services.backup.onhost import record
@@ -47,33 +49,39 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     home, screen = Home.current(), Screen(json=as_json)
     target = wish.target(home)
     given = wish.given().values
-    to = sealed_to(wish, home, screen, asks_twice=True)
+    to = sealed_to(wish, home, screen, given)
     place = kept_in(wish.to, home)
     home.create_root()
     target = connect.reach(target, screen, host_key=wish.host_key)
     made = one(target, place, to, public(given), wish.keep or 0, screen)
     seconds = time.monotonic() - begun
     if as_json:
-        print_json(told(target, made, to, seconds))
+        print_json(told(target, made, seconds))
         return OK
     show(made, screen)
     screen.done(f"{made.kept.where} ({made.kept.size / 2**20:.1f} MiB, {duration(seconds)}), read back and compared.")
+    screen.say(f"  opened by: {', '.join(made.sealed.recipients) or 'the passphrase'}")
     for name in made.removed:
         screen.say(f"  removed, as older than what is to be kept: {name}")
     screen.say(f"Look into it, and prove it: ./ai restore {wish.host} {made.kept.where} --verify")
     return OK
 
 
-def one(target: Target, place: Store, to: Seal, given: dict[str, Any], keep: int, screen: Screen) -> Made:
+def one(
+    target: Target, place: Store, to: Callable[[Manifest], Seal], given: dict[str, Any], keep: int, screen: Screen
+) -> Made:
     """Make one archive of a host that is reached, and note on the host how that went. Raises as `run` does."""
     try:
         with screen.transfer(f"Backing up {target}", None) as advance:
             made = making.make(target, place, to, given, keep, advance)
-    except StoreError as error:
-        record(target, made={"ok": False, "detail": str(error), "where": ""})
-        raise OperatorError(str(error), hint="Nothing was kept. Name another place: --to", exit_code=BLOCKED) from None
-    except OSError as error:
-        raise OperatorError(f"The archive cannot be kept: {error}.", hint="Name another place: --to") from None
+    except (OperatorError, StoreError, OSError) as error:
+        # The doctor is to know of it, whatever the reason; a host that cannot be told has other troubles.
+        with suppress(OperatorError):
+            record(target, made={"ok": False, "detail": str(error), "where": ""})
+        if isinstance(error, OperatorError):
+            raise
+        hint = "Nothing was kept. Name another place: --to"
+        raise OperatorError(f"The archive cannot be kept: {error}", hint=hint, exit_code=BLOCKED) from None
     noted = {"ok": True, "detail": "", "id": made.manifest.id, "where": made.kept.where, "bytes": made.kept.size}
     record(target, made=noted)
     return made
@@ -100,16 +108,27 @@ def identity_file(home: Home) -> Path:
     return home.root / "secrets" / "backup-identity.txt"
 
 
-def sealed_to(wish: Wish, home: Home, screen: Screen, *, asks_twice: bool) -> Seal:
-    """Return to whom archives are sealed: --recipient, a passphrase, or this machine's own identity (made now)."""
+def sealed_to(wish: Wish, home: Home, screen: Screen, given: dict[str, Any]) -> Callable[[Manifest], Seal]:
+    """Return who decides to whom an archive is sealed: --recipient or a passphrase, the settings, this machine's key.
+
+    Raises:
+        OperatorError: what was given is no recipient, or both are.
+    """
     if wish.passphrase or wish.passphrase_file:
         if wish.recipients:
             raise OperatorError("Recipients and a passphrase are both given.", hint="Keep one.", exit_code=USAGE)
-        return Seal(passphrase=passphrase(wish.passphrase_file, asks_twice=asks_twice))
+        by_passphrase = Seal(passphrase=passphrase(wish.passphrase_file, asks_twice=True))
+        return lambda _: by_passphrase
     words = [line for each in wish.recipients for line in _recipients(each)]
     for each in words:
         sealing.recipient(each)
-    return Seal(tuple(dict.fromkeys(words))) if words else Seal((own_recipient(home, screen),))
+
+    def decide(manifest: Manifest) -> Seal:
+        settings = manifest.settings | given
+        found = words or [str(each) for each in settings.get("ai_backup_recipients") or ()]
+        return Seal(tuple(dict.fromkeys(found)) or (own_recipient(home, screen),))
+
+    return decide
 
 
 def _recipients(words: str) -> list[str]:
@@ -186,7 +205,7 @@ def contents(manifest: Any) -> list[str]:
     return lines
 
 
-def told(target: Target, made: Made, to: Seal, seconds: float) -> dict[str, Any]:
+def told(target: Target, made: Made, seconds: float) -> dict[str, Any]:
     """Return the result as JSON has it."""
     return {
         "host": str(target),
@@ -195,7 +214,7 @@ def told(target: Target, made: Made, to: Seal, seconds: float) -> dict[str, Any]
         "sha256": made.kept.sha256,
         "id": made.manifest.id,
         "made": made.manifest.made,
-        "sealed_to": list(to.recipients) or "passphrase",
+        "sealed_to": list(made.sealed.recipients) or "passphrase",
         "files": [entry.name for entry in made.manifest.files],
         "streams": [str(stream) for stream in made.manifest.streams],
         "models": made.manifest.models,

@@ -145,7 +145,7 @@ def _show(target: Target, manifest: Manifest, there: Manifest | None, screen: Sc
 
 def _backed_up(target: Target, home: Home, screen: Screen) -> str:
     to = Seal((backup.own_recipient(home, screen),))
-    made = backup.one(target, making.default_folder(home.root), to, {}, 0, screen)
+    made = backup.one(target, making.default_folder(home.root), lambda _: to, {}, 0, screen)
     screen.done(f"As it was, it is kept in {made.kept.where}")
     return made.kept.where
 

@@ -3,7 +3,7 @@
 manifest.json                       what it is, from which host, every file with its size and sum, the names of streams
 files/<name>                        each file of the manifest, in its order
 streams/<service>/<name>/<number>   parts of what has no size beforehand (a database's dump), at most PART_BYTES each
-index.json                          size and sum of each stream; an archive without it is none
+index.json                          sum of the manifest, size and sum of each stream; an archive without it is none
 
 Headers hold a name and a size and nothing else: any other header than the one that `header` makes is refused, and so
 are links, devices and names that lead elsewhere. Nothing is compressed, so nothing grows while it is read.

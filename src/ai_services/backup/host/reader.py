@@ -28,6 +28,7 @@ from ai_services.backup.host.archive import (
     header,
     padding,
 )
+from ai_services.backup.host.writer import index_of
 
 _ZERO = bytes(BLOCK_BYTES)
 _KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
@@ -59,7 +60,8 @@ def events(source: BinaryIO) -> Iterator[Event]:
         ArchiveError: it is not ours, or not whole. What was yielded before is then not to be believed.
     """
     read = _Tar(source)
-    manifest = Manifest.from_json(read.json(MANIFEST))
+    first = read.named(MANIFEST)
+    manifest = Manifest.from_json(_parsed(first, MANIFEST))
     yield manifest
     for entry in manifest.files:
         content = read.member(FILES + entry.name, entry.size)
@@ -79,8 +81,8 @@ def events(source: BinaryIO) -> Iterator[Event]:
             yield PartRead(stream, content)
         sums[str(stream)] = {"parts": number, "size": size, "sha256": digest.hexdigest()}
         yield PartRead(stream, b"")
-    if read.json(INDEX) != {"id": manifest.id, "streams": sums}:
-        raise ArchiveError("It is damaged: what its streams hold is not what was saved.")
+    if _parsed(read.named(INDEX), INDEX) != index_of(first, sums):
+        raise ArchiveError("It is damaged: it does not hold what its index says.")
     read.end()
 
 
@@ -92,6 +94,13 @@ def verify(source: BinaryIO) -> Manifest:
             found = event
     assert found is not None  # noqa: S101  (events yields it first, or raises)
     return found
+
+
+def _parsed(content: bytes, name: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise ArchiveError(f"It is damaged: {name} cannot be read.") from None
 
 
 class _Tar:
@@ -126,13 +135,10 @@ class _Tar:
         self._expect(name)
         return self.content(size, size)
 
-    def json(self, name: str) -> Any:
-        """Return the JSON that the following member, which must be this one, holds."""
+    def named(self, name: str) -> bytes:
+        """Return the content of the member that follows, which must be this one and may have any bearable size."""
         self._expect(name)
-        try:
-            return json.loads(self.content(MANIFEST_LIMIT_BYTES))
-        except (ValueError, RecursionError):
-            raise ArchiveError(f"It is damaged: {name} cannot be read.") from None
+        return self.content(MANIFEST_LIMIT_BYTES)
 
     def end(self) -> None:
         """See that nothing follows but zeros."""

@@ -1,6 +1,7 @@
 """/opt/ai/backup.json: when the last backup was made, and when one was last seen to be restorable.
 
-{"time", "ok", "detail", "id", "where", "bytes", "proven": {"time", "id", "made", "how"}}; times are UTC, ISO 8601.
+{"time", "ok", "detail", "id", "where", "bytes"} of the last one, "good": {"time", "id", "where"} of the last that
+succeeded, "proven": {"time", "id", "made", "how"}; times are UTC, ISO 8601.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ def note(news: dict[str, Any], path: Path = PATH) -> None:
         known = {}
     now = utc_now()
     if isinstance(made := news.get("made"), dict):
-        kept = {"proven": known["proven"]} if "proven" in known else {}
+        kept = {name: known[name] for name in ("proven", "good") if name in known}
         known = {"time": now, **_only(made, _MADE), **kept}
+        if known.get("ok"):
+            known["good"] = {"time": now, **_only(made, {"id": str, "where": str})}
     if isinstance(proven := news.get("proven"), dict):
         known["proven"] = {"time": now, **_only(proven, _PROVEN)}
     write_file(path, json.dumps(known, indent=1).encode() + b"\n", 0o644)

@@ -217,7 +217,7 @@ class Bucket:
             "SignatureDoesNotMatch": "The secret does not belong to the key.",
         }.get(code, "")
         words = f"{type(error).__name__}: {str(error)[:300]}"
-        return StoreError(f"{S3}{self._bucket} {what}: {words} {advice}".strip())
+        return StoreError(f"{S3}{self._bucket} {what}: {words.rstrip('.')}. {advice}".strip())
 
 
 class _Failing:
@@ -249,8 +249,17 @@ def bucket(words: str, **client: Any) -> Bucket:
         from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise StoreError("boto3 is missing here, which speaks to S3: apt-get install python3-boto3") from None
-    limits = Config(connect_timeout=20, read_timeout=60, retries={"max_attempts": 5, "mode": "standard"})
+    limits: dict[str, Any] = {"connect_timeout": 20, "read_timeout": 60, "retries": {"max_attempts": 5}}
+    # Newer clients send sums that only Amazon's own store understands, unless they are told not to.
+    plain: dict[str, Any] = {
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
     try:
-        return Bucket(boto3.client("s3", config=limits, **client), name, prefix)
+        config = Config(**limits, **plain)
+    except TypeError:
+        config = Config(**limits)
+    try:
+        return Bucket(boto3.client("s3", config=config, **client), name, prefix)
     except Exception as error:
         raise StoreError(f"{words}: {type(error).__name__}: {str(error)[:200]}") from None

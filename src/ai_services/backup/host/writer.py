@@ -33,7 +33,8 @@ def write(
     Raises:
         OSError: nobody reads any more. Whatever `open_stream` and its readers raise.
     """
-    _member(out, MANIFEST, _json(manifest.to_json()))
+    first = _json(manifest.to_json())
+    _member(out, MANIFEST, first)
     for entry in manifest.files:
         _member(out, FILES + entry.name, contents[entry.name])
     index = {}
@@ -45,9 +46,14 @@ def write(
             digest.update(part)
             size += len(part)
         index[str(stream)] = {"parts": number, "size": size, "sha256": digest.hexdigest()}
-    _member(out, INDEX, _json({"id": manifest.id, "streams": index}))
+    _member(out, INDEX, _json(index_of(first, index)))
     out.write(bytes(2 * BLOCK_BYTES))
     out.flush()
+
+
+def index_of(manifest: bytes, streams: Mapping[str, object]) -> dict[str, object]:
+    """Return the last member: the sum of the first, and of each stream what is known only now."""
+    return {"manifest": hashlib.sha256(manifest).hexdigest(), "streams": dict(streams)}
 
 
 def _parts(read: Read) -> Iterable[bytes]:

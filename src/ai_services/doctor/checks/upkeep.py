@@ -67,7 +67,8 @@ def backup(seen: Seen) -> Verdict:
         )
     if not found["ok"]:
         return failed(
-            f"the last backup failed at {found['time']}: {found['detail'] or 'no reason given'}",
+            f"the last backup failed at {found['time']}: {found['detail'] or 'no reason given'}; "
+            f"the last good one: {found['good'] or 'none'}",
             "`./ai backup HOST` says more; of the host's own, `journalctl -u ai-backup`",
         )
     days = found["age_s"] / 86_400
