@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.sshd import sshd
 
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.host import remote as remote_module
@@ -24,13 +25,9 @@ from ai_services.host.ssh_errors import UnknownHostKeyError
 from ai_services.host.target import Target
 from ai_services.local.ports import free_port
 
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
-pytestmark = [
-    pytest.mark.skipif(not SSHD, reason="sshd is not installed"),
-    pytest.mark.xdist_group("sshd"),
-]
+pytestmark = pytest.mark.xdist_group("sshd")
 
 
 @dataclass
@@ -76,12 +73,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         f"KbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\n"
         f"SetEnv PATH={folder}/bin:/usr/local/bin:/usr/bin:/bin\n"
     )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    assert SSHD
+    real = sshd(folder)
     process = psutil.Popen(
-        [SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [real.program, "-D", "-e", "-f", str(folder / "config")], env=os.environ | real.environment,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     assert process.stderr
     said = ""
     while "Server listening" not in said:

@@ -14,9 +14,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import yaml
+from support.packages import unpacked
 
 from .copies import TOP, initialised, run
-from .packages import unpacked
 
 pytestmark = pytest.mark.long
 

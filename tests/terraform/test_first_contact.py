@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.sshd import Sshd, sshd
 
 from .copies import TOP
-from .packages import unpacked
 
 pytestmark = pytest.mark.long
 
@@ -45,8 +45,7 @@ class Machine:
 
     etc: Path
     key: Path
-    sshd: Path
-    libraries: Path
+    sshd: Sshd
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, host_key: Path) -> None:
@@ -71,10 +70,9 @@ class Machine:
             f"AuthorizedKeysFile {self.etc}/authorized\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
             f"PasswordAuthentication no\nForceCommand {tools}/session\n"
         )
-        Path("/run/sshd").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
-            [self.sshd, "-D", "-e", "-f", self.etc / "config"],
-            env=os.environ | self.surroundings(),
+            [self.sshd.program, "-D", "-e", "-f", self.etc / "config"],
+            env=os.environ | self.sshd.environment,
             stderr=(self.etc / "log").open("wb"),
         )
 
@@ -86,17 +84,6 @@ class Machine:
                     return
             time.sleep(0.1)
         raise AssertionError((self.etc / "log").read_text())
-
-    def surroundings(self) -> dict[str, str]:
-        """Libraries, and the user that sshd wants beside root: this machine need not have one."""
-        for name, own in (("passwd", "sshd:x:64999:64999::/run/sshd:/bin/false"), ("group", "sshd:x:64999:")):
-            (self.etc / name).write_text(Path("/etc", name).read_text() + own + "\n")
-        return {
-            "LD_LIBRARY_PATH": str(self.libraries),
-            "LD_PRELOAD": str(self.libraries / "libnss_wrapper.so"),
-            "NSS_WRAPPER_PASSWD": str(self.etc / "passwd"),
-            "NSS_WRAPPER_GROUP": str(self.etc / "group"),
-        }
 
     def shown(self) -> str:
         """The public half of the key that it has."""
@@ -110,13 +97,11 @@ class Machine:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     if os.geteuid() != 0:
         pytest.skip("only root may serve SSH on port 22 of a loopback address")
-    files = unpacked("openssh-server", "libwrap0", "libnss-wrapper")
-    libraries = next(files.rglob("libwrap.so.0")).parent
     etc = tmp_path / "etc-ssh"
     etc.mkdir()
     key = tmp_path / "operator"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=60)
-    made = Machine(etc, key, files / "usr" / "sbin" / "sshd", libraries)
+    made = Machine(etc, key, sshd(etc))
     yield made
     if made.process:
         made.process.terminate()
