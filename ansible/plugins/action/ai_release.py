@@ -41,6 +41,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = self._execute_module("ai_release", arguments, task_vars=task_vars)
         if arguments.get("state") == "staged" and not result.get("failed"):
             result["ansible_facts"] = {"ai_stack_tool": _tool()}
+        if "waits" in result:
+            result["ai_event"] = {"event": "released", **{key: result[key] for key in ("release", "done", "waits")}}
         holder = result.get("holder") or {}
         if locks and _is_dead(holder):
             arguments["broken"] = holder["token"]
@@ -102,7 +104,11 @@ def _who() -> dict[str, Any]:
     """Name the run of Ansible that is at work: its tasks run in forks of the one process that it is."""
     pid = os.getppid()
     host = socket.gethostname()
-    token = hashlib.sha256(f"{host}:{pid}:{_started(pid)}:{_boot()}".encode()).hexdigest()[:24]
+    # Several runs under one lock (`./ai migrate`): whoever holds it over all of them tells its name.
+    token = (
+        os.environ.get("AI_RUN_TOKEN")
+        or hashlib.sha256(f"{host}:{pid}:{_started(pid)}:{_boot()}".encode()).hexdigest()[:24]
+    )
     return {"token": token, "user": _user(), "host": host, "pid": f"{pid}:{_started(pid)}:{_boot()}"}
 
 

@@ -32,7 +32,7 @@ class Run:
     """One call of ansible-playbook on one host.
 
     `variables` are extra variables; they go through a file that only this user can read and that is gone afterwards.
-    `secrets` are texts that Ansible gets as files: variable name -> content.
+    `secrets` are texts that Ansible gets as files: variable name -> content. `environment` is for our own plugins.
     """
 
     playbook: str
@@ -42,6 +42,7 @@ class Run:
     options: Sequence[str] = ()
     secrets: dict[str, str] = field(default_factory=dict)
     verbose: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
 
     def go(self, on_event: Callable[[Event], None], on_tick: Callable[[], None]) -> int:
         """Run to the end and return Ansible's exit status. `on_tick` is called a few times a second.
@@ -60,7 +61,7 @@ class Run:
             process = subprocess.Popen(
                 command,
                 cwd=Path.cwd(),
-                env=_environment(folder, events),
+                env=_environment(folder, events) | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -42,7 +42,13 @@ class HostTool:
 
     def bring(self) -> None:
         """Put the tool on the host, if it is not there as it is here."""
-        done = self.remote.run(f"install -d -m 0700 {PLACE.rpartition('/')[0]}", root=True)
+        # Whether /opt/ai is ours to remove is known only before we make it.
+        folder = PLACE.rpartition("/")[0]
+        done = self.remote.run(
+            f"[ -d /opt/ai ] && new=0 || new=1; install -d -m 0755 /opt/ai && install -d -m 0700 {folder} && "
+            f'if [ "$new" = 1 ]; then touch {folder}/.made-root; fi',
+            root=True,
+        )
         if done.status:
             raise ToolError(f"/opt/ai/migration cannot be made: {done.reason}", exit_code=BLOCKED)
         self.remote.put(content(), PLACE, 0o755, root=True)

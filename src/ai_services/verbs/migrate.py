@@ -66,7 +66,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         found = look_at(remote, target, given, wish.service, screen)
         if found.migration:
             screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
-            return _resume(wish, remote, home, screen, as_json=as_json)
+            return _resume(wish, given, remote, home, screen, as_json=as_json)
         report.show_found(found, screen)
         made, settings = _planned(wish, found, given, target, screen, as_json=as_json)
         if wish.dry_run:
@@ -131,22 +131,22 @@ def _carry_out(
     return _told(done, as_json=as_json)
 
 
-def _resume(wish: Wish, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
+def _resume(wish: Wish, given: Given, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
     from ai_services.migrate import do
 
-    return _told(do.resume(**_around(wish, remote, home, screen)), as_json=as_json)
+    return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
 
 
 def _end(wish: Wish, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
     from ai_services.migrate import do
 
     work = do.roll_back if wish.rollback else do.finalize
-    return _told(work(**_around(wish, remote, home, screen)), as_json=as_json)
+    return _told(work(yes=wish.yes, **_around(wish, remote, home, screen)), as_json=as_json)
 
 
 def _around(wish: Wish, remote: Remote, home: Home, screen: Screen) -> Mapping[str, Any]:
     return {
-        "remote": remote, "target": remote.target, "home": home, "screen": screen,
+        "remote": remote, "target": remote.target, "screen": screen,
         "log": log_path(home.logs, "migrate", remote.target), "again": wish.host, "verbose": wish.verbose,
     }  # fmt: skip
 

@@ -1,0 +1,226 @@
+"""The old speech service: stopped, started again and asked by its own means, and remembered exactly."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import secrets
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..engine import Engine
+from .state import MigrationError
+
+# Local traffic with this mark is not redirected (front.py): so the old service can be asked behind its own back.
+MARK = 0x6169
+_COMMAND_S = 120
+# A server that is told to end finishes what it has begun; the longest recording may take its time.
+_STOP_S = 900
+_LOOK_EVERY_S = 0.5
+_PROBES = {
+    "asr": ("/asr?output=json", "audio_file", {}),
+    "speaches": ("/v1/audio/transcriptions", "file", {"model": "whisper-1"}),
+    "whisper_api": ("/api/v1/transcribe", "file", {}),
+    "seed": ("/transcribe", "file", {}),
+}
+# An answer with one of these came from the service itself: it is there, and asks for its own key or another model.
+_ANSWERED = (200, 400, 401, 403, 404, 422)
+
+
+@dataclass(frozen=True)
+class Old:
+    """`what` is the order's part on it: api, how, address, port, inside, containers [{id,name,restart}], units [..]."""
+
+    what: dict[str, Any]
+    engine: Engine
+
+    @property
+    def containers(self) -> list[dict[str, Any]]:
+        """Its containers as they were found."""
+        return list(self.what.get("containers") or [])
+
+    @property
+    def units(self) -> list[dict[str, Any]]:
+        """Its systemd units as they were found: name, enabled."""
+        return list(self.what.get("units") or [])
+
+    def is_running(self) -> bool:
+        """Whether all of it runs."""
+        states = [(self.engine.container(one["id"]) or {}).get("State", {}).get("Running") for one in self.containers]
+        states += [_said(["systemctl", "is-active", one["name"]]) == "active" for one in self.units]
+        return bool(states) and all(states)
+
+    def stop(self) -> None:
+        """Stop it in its own time, and see that nothing starts it again by itself.
+
+        Raises:
+            MigrationError: it did not stop.
+        """
+        for one in self.containers:
+            _do(["docker", "update", "--restart=no", one["id"]])
+            _do(["docker", "stop", "--time", str(_STOP_S), one["id"]], _STOP_S + _COMMAND_S)
+        for one in self.units:
+            if one.get("enabled"):
+                _do(["systemctl", "disable", one["name"]])
+            _do(["systemctl", "stop", one["name"]], _STOP_S)
+
+    def step_aside(self, mark: str) -> None:
+        """Give up a name that a container of ours is to have."""
+        for one in self.containers:
+            if one["name"] in ("gateway", "whisper-api", "ollama"):
+                found = self.engine.container(one["id"])
+                if found is not None and found["Name"].lstrip("/") == one["name"]:
+                    _do(["docker", "rename", one["id"], f"{one['name']}-before-{mark}"])
+
+    def start(self) -> None:
+        """Start it as it was found, with its name and whatever starts it again by itself.
+
+        Raises:
+            MigrationError: it did not start.
+        """
+        for one in self.containers:
+            found = self.engine.container(one["id"])
+            if found is None:
+                raise MigrationError(
+                    f"The old container {one['name']} is not there any more: nothing can be brought back."
+                )
+            if found["Name"].lstrip("/") != one["name"]:
+                _do(["docker", "rename", one["id"], one["name"]])
+            _do(["docker", "start", one["id"]], _STOP_S)
+            _do(["docker", "update", f"--restart={one.get('restart') or 'no'}", one["id"]])
+        for one in self.units:
+            if one.get("enabled"):
+                _do(["systemctl", "enable", one["name"]])
+            _do(["systemctl", "start", one["name"]], _STOP_S)
+
+    def works(self, sample: bytes, timeout_s: float) -> None:
+        """Wait until it answers a recording; its own refusal of a key or a name counts as an answer.
+
+        Raises:
+            MigrationError: it does not, in time.
+        """
+        ends_at, said = time.monotonic() + timeout_s, "no answer"
+        while time.monotonic() < ends_at:
+            try:
+                status = self.ask(sample, ends_at - time.monotonic())
+                if status in _ANSWERED:
+                    return
+                said = f"status {status}"
+            except (OSError, http.client.HTTPException) as error:
+                said = repr(error)
+            time.sleep(_LOOK_EVERY_S)
+        raise MigrationError(f"The old service does not answer within {timeout_s:g} s: {said}.")
+
+    def ask(self, sample: bytes, timeout_s: float) -> int:
+        """Ask it for a transcription, past every redirection; returns HTTP's status."""
+        path, field, form = _PROBES[str(self.what["api"])]
+        mark = secrets.token_hex(16)
+        parts = [
+            f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in form.items()
+        ]
+        head = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="sample.ogg"\r\n'
+            "Content-Type: audio/ogg\r\n\r\n"
+        )
+        body = b"".join(parts) + head.encode() + sample + f"\r\n--{mark}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={mark}", "Connection": "close"}
+        return self._call("POST", path, body, headers, timeout_s)[0]
+
+    def drain(self, timeout_s: float, known: set[str]) -> int:
+        """Wait until nobody but `known` addresses (ours) is connected to it; returns how many still are.
+
+        An API that works in the background is waited for until it has nothing left to do, and then a little, so that
+        those who ask for their results get them.
+        """
+        ends_at = time.monotonic() + timeout_s
+        if self.what["api"] == "whisper_api":
+            self._background_done(ends_at)
+        while (count := self.strangers(known)) and time.monotonic() < ends_at:
+            time.sleep(_LOOK_EVERY_S)
+        return count
+
+    def strangers(self, known: set[str]) -> int:
+        """How many connections it has from addresses that are not of this host."""
+        if self.containers:
+            found = self.engine.container(self.containers[0]["id"]) or {}
+            pid, port = int(found.get("State", {}).get("Pid") or 0), int(self.what.get("inside") or self.what["port"])
+            networks = found.get("NetworkSettings", {}).get("Networks", {}).values()
+            known = known | {str(network.get("Gateway")) for network in networks}
+            table = Path(f"/proc/{pid}/net/tcp") if pid else None
+        else:
+            port, table = int(self.what["port"]), Path("/proc/net/tcp")
+        if table is None or not table.exists():
+            return 0
+        count = 0
+        for line in table.read_text().splitlines()[1:]:
+            local, remote, status = line.split()[1:4]
+            address = _address(remote)
+            if status == "01" and int(local.rpartition(":")[2], 16) == port and not _is_ours(address, known):
+                count += 1
+        return count
+
+    def _background_done(self, ends_at: float) -> None:
+        quiet = 0
+        while quiet < 10 and time.monotonic() < ends_at:
+            try:
+                status, text = self._call("GET", "/api/v1/decoder_status", b"", {}, 10)
+                said = json.loads(text) if status == 200 else {}
+                busy = bool(said.get("currently_busy")) or bool(said.get("tasks_in_queue"))
+            except (OSError, http.client.HTTPException, ValueError, AttributeError):
+                busy = False
+            quiet = 0 if busy else quiet + 1
+            time.sleep(_LOOK_EVERY_S)
+
+    def _call(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], timeout_s: float
+    ) -> tuple[int, bytes]:
+        connection = _Marked("127.0.0.1", int(self.what["port"]), timeout=max(1.0, timeout_s))
+        try:
+            connection.request(method, path, body=body or None, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+class _Marked(http.client.HTTPConnection):
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect((self.host, self.port))
+
+
+def _address(text: str) -> str:
+    # As the kernel prints it: the four bytes of a little-endian number.
+    return str(ipaddress.IPv4Address(bytes.fromhex(text.partition(":")[0])[::-1]))
+
+
+def _is_ours(address: str, known: set[str]) -> bool:
+    return (
+        address in known
+        or address.startswith("127.")
+        or any("/" in one and ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in known)
+    )
+
+
+def _said(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_S)
+    return done.stdout.strip()
+
+
+def _do(command: list[str], timeout_s: float = _COMMAND_S) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MigrationError(f"`{' '.join(command)}`: {error}") from error
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise MigrationError(f"`{' '.join(command)}` failed ({done.returncode}): {' '.join(words)}")
+    return done.stdout

@@ -1,0 +1,192 @@
+"""Carrying a migration out, going on with one, taking one back, and ending one for good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ai_services.console import Screen
+from ai_services.exits import BLOCKED, OperatorError
+from ai_services.host.phases import duration
+from ai_services.host.remote import Remote
+from ai_services.host.settings import HostSettings
+from ai_services.host.settings_load import SettingsError, load
+from ai_services.host.target import Target
+from ai_services.host.values import Given
+from ai_services.migrate import steps, undo
+from ai_services.migrate.host_tool import HostTool
+from ai_services.migrate.order import Order
+from ai_services.migrate.steps import Work
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of it, for a person and as JSON. `waited_s`: how long callers of speech waited at most."""
+
+    host: str
+    what: str
+    seconds: float
+    waited_s: float | None = None
+    steps: dict[str, Any] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    log: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return vars(self)
+
+
+def carry_out(
+    order: Order, *, remote: Remote, target: Target, settings: HostSettings, screen: Screen, log: Path,
+    again: str, verbose: bool = False,
+) -> Report:  # fmt: skip
+    """Make the host ours as ordered.
+
+    Raises:
+        OperatorError: a step failed; callers are answered as before, and the next run goes on.
+    """
+    begun = time.monotonic()
+    work = Work(HostTool(remote), target, settings, screen, log, again, verbose)
+    with _locked(work, "migrate"):
+        work.state = work.tool.call("begin", stdin=undo.packed(order))["state"]
+        return _to_the_end(work, begun)
+
+
+def resume(
+    *, remote: Remote, target: Target, screen: Screen, log: Path, again: str, verbose: bool = False,
+    given: Given | None = None,
+) -> Report:  # fmt: skip
+    """Go on with the migration that was begun on this host, from whatever machine.
+
+    Raises:
+        OperatorError: there is none, a setting of this machine is missing, or a step failed.
+    """
+    begun = time.monotonic()
+    work = Work(HostTool(remote), target, HostSettings(), screen, log, again, verbose)
+    with _locked(work, "migrate"):
+        work.read()
+        if not work.state:
+            raise OperatorError("No migration was begun on this host.", exit_code=BLOCKED)
+        if work.state["phase"] == "undoing":
+            raise OperatorError(
+                "A rollback was begun on this host and did not come to its end.",
+                hint=f"Finish it: ./ai migrate {again} --rollback",
+                exit_code=BLOCKED,
+            )
+        work.settings = _settings(work.order, given)
+        return _to_the_end(work, begun)
+
+
+def roll_back(
+    *, remote: Remote, target: Target, screen: Screen, log: Path, again: str, verbose: bool = False,
+    data: bool = False, yes: bool = True,
+) -> Report:  # fmt: skip
+    """Let the old service serve again, by the very files that were there, and take ours off.
+
+    Raises:
+        OperatorError: there is nothing to take back, nobody agreed, or a step failed; then callers are still answered.
+    """
+    begun = time.monotonic()
+    work = Work(HostTool(remote), target, HostSettings(), screen, log, again, verbose)
+    with _locked(work, "migrate --rollback"):
+        _existing(work, "taken back")
+        undo.carry_out(work, data=data, yes=yes)
+    screen.say()
+    screen.say(f"{target} is as it was before the migration ({duration(time.monotonic() - begun)}).")
+    return Report(str(target), "rolled back", round(time.monotonic() - begun, 1), log=str(log))
+
+
+def finalize(
+    *, remote: Remote, target: Target, screen: Screen, log: Path, again: str, verbose: bool = False,
+    yes: bool = True,
+) -> Report:  # fmt: skip
+    """Remove what was kept of the old service for a rollback.
+
+    Raises:
+        OperatorError: the migration is not at its end, nobody agreed, or the host refuses.
+    """
+    begun = time.monotonic()
+    work = Work(HostTool(remote), target, HostSettings(), screen, log, again, verbose)
+    with _locked(work, "migrate --finalize"):
+        _existing(work, "finalized")
+        if work.state["phase"] != "migrated":
+            raise OperatorError(
+                "The migration of this host is not at its end: nothing was removed.",
+                hint=f"Go on: ./ai migrate {again}",
+                exit_code=BLOCKED,
+            )
+        gone = undo.finalize(work, yes=yes)
+    stays = undo.kept(work.order)
+    screen.say(f"Removed: {'; '.join(gone) or 'nothing was left'}. There is no way back any more.")
+    for line in stays:
+        screen.say(f"  + {line}")
+    return Report(str(target), "finalized", round(time.monotonic() - begun, 1), gone=gone, stays=stays, log=str(log))
+
+
+def _to_the_end(work: Work, begun: float) -> Report:
+    if busy := work.tool.call("state").get("busy"):
+        work.screen.say(f"The host itself is still at work on: {', '.join(busy)}; waiting for it.")
+        work.tool.follow(busy[0], work.say, lambda: None)
+        work.read()
+    work.tool.call("settle", timeout_s=1200)
+    work.read()
+    steps.carry_out(work)
+    work.state = work.tool.call("phase", "migrated")["state"]
+    return _told(work, round(time.monotonic() - begun, 1))
+
+
+def _told(work: Work, seconds: float) -> Report:
+    screen, state = work.screen, work.state
+    waited = state.get("waited_s")
+    stays = undo.kept(work.order)
+    keep = undo.settings_to_keep(work)
+    screen.say()
+    screen.say(f"Done in {duration(seconds)}. Callers of speech waited {waited or 0:g} s at most; nobody was refused.")
+    screen.say("Kept for a rollback, stopped:")
+    for line in stays:
+        screen.say(f"  + {line}")
+    screen.say("In ai.yml from now on, so that a deploy keeps the old doors open:")
+    for name, value in keep.items():
+        screen.say(f"  {name}: {value}")
+    screen.say(f"Back:     ./ai migrate {work.again} --rollback")
+    screen.say(f"For good: ./ai migrate {work.again} --finalize")
+    screen.say(f"Log:      {work.log}")
+    return Report(str(work.target), "migrated", seconds, waited, state["steps"], [], stays, keep, str(work.log))
+
+
+@contextmanager
+def _locked(work: Work, why: str) -> Iterator[None]:
+    work.tool.bring()
+    work.tool.lock(why)
+    try:
+        yield
+    finally:
+        work.tool.release()
+
+
+def _existing(work: Work, what: str) -> None:
+    if not work.read() or work.state["phase"] not in ("begun", "migrated", "undoing"):
+        raise OperatorError(
+            f"There is no migration on this host that could be {what}.",
+            hint=f"What is deployed here: ./ai history {work.again}",
+            exit_code=BLOCKED,
+        )
+
+
+def _settings(order: Order, given: Given | None) -> HostSettings:
+    """The settings that the migration was begun with, over them what was given now (files may lie elsewhere here)."""
+    now = {name: value for name, value in (given.values if given else {}).items() if value is not None}
+    try:
+        return load({name: value for name, value in (order["settings"] | now).items() if value is not None})
+    except SettingsError as error:
+        raise OperatorError(
+            f"The migration was begun with settings that this machine has not all of: {error}",
+            hint="Give them here too (--config, --set); the files with tokens stay on the machine that deploys.",
+            exit_code=BLOCKED,
+        ) from error
