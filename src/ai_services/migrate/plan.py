@@ -163,6 +163,12 @@ def _check_service(found: Found, service: Service, notes: Notes) -> None:
             "not_healthy", f"{service.name} does not answer its own health check.",
             "What it answers today cannot be compared with what ours will.", "See whether it works before you go on.",
         )  # fmt: skip
+    if service.how == "venv":
+        notes.refuse(
+            "by_hand", f"{service.name} (process {service.process}) was started by hand: neither unit nor container.",
+            "It could be stopped, and nothing here could start it again for a rollback.",
+            "Give it a systemd unit, start it by that, and run this again.",
+        )  # fmt: skip
     if service.port is None:
         notes.refuse(
             "no_port", f"{service.name} listens on no TCP port that could be seen.",
@@ -295,12 +301,8 @@ def _check_callers(found: Found, settings: Mapping[str, Any], notes: Notes) -> N
 
 
 def _retired(found: Found, service: Service) -> list[str]:
-    names = [f"container {service.container.name}" if service.container else service.unit.name if service.unit
-             else f"process {service.process}"]  # fmt: skip
-    if found.ollama:
-        one = found.ollama
-        names.append(f"container {one.container.name}" if one.container else one.unit.name if one.unit else one.name)
-    return names
+    wanted = [service, *([found.ollama] if found.ollama else [])]
+    return [one.container.name if one.container else one.unit.name if one.unit else one.name for one in wanted]
 
 
 def _kept(found: Found, service: Service) -> list[str]:

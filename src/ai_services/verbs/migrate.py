@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from ai_services.host.settings_load import public
 from ai_services.host.target import Target
 from ai_services.host.values import DEFAULT_FILE, Given
 from ai_services.local.home import Home
-from ai_services.migrate import compose, plan, report
+from ai_services.migrate import compose, do, order, plan, report
 from ai_services.migrate.found import Found
 from ai_services.migrate.look import look
 from ai_services.migrate.plan_types import MigrationPlan
@@ -62,7 +62,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     target = connect.reach(target, screen, host_key=wish.host_key)
     with Remote.open(target, screen) as remote:
         if wish.rollback or wish.finalize:
-            return _end(wish, remote, home, screen, as_json=as_json)
+            return _told(_end(wish, remote, home, screen), as_json=as_json)
         found = look_at(remote, target, given, wish.service, screen)
         if found.migration:
             screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
@@ -76,7 +76,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             return OK
         if not wish.yes:
             ask.agree("yes", "Go on? (yes/no)", "changed")
-        return _carry_out(wish, found, made, settings, remote, home, screen, as_json=as_json)
+        agreed = order.from_plan(found, made, settings)
+        return _told(do.carry_out(agreed, settings=settings, **_around(wish, remote, home, screen)), as_json=as_json)
 
 
 def look_at(remote: Remote, target: Target, given: Given, service: str | None, screen: Screen) -> Found:
@@ -119,39 +120,21 @@ def _refused(refusals: Iterable[Note], target: Target) -> OperatorError:
     )
 
 
-def _carry_out(
-    wish: Wish, found: Found, made: MigrationPlan, settings: HostSettings, remote: Remote, home: Home, screen: Screen,
-    *, as_json: bool,
-) -> int:  # fmt: skip
-    from ai_services.migrate import do, order
-
-    done = do.carry_out(
-        order.from_plan(found, made, settings), settings=settings, **_around(wish, remote, home, screen)
-    )
-    return _told(done, as_json=as_json)
+def _end(wish: Wish, remote: Remote, home: Home, screen: Screen) -> do.Report:
+    around = _around(wish, remote, home, screen)
+    if wish.rollback:
+        return do.roll_back(yes=wish.yes, **around)
+    return do.finalize(yes=wish.yes, **around)
 
 
-def _resume(wish: Wish, given: Given, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
-    from ai_services.migrate import do
-
-    return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
-
-
-def _end(wish: Wish, remote: Remote, home: Home, screen: Screen, *, as_json: bool) -> int:
-    from ai_services.migrate import do
-
-    work = do.roll_back if wish.rollback else do.finalize
-    return _told(work(yes=wish.yes, **_around(wish, remote, home, screen)), as_json=as_json)
-
-
-def _around(wish: Wish, remote: Remote, home: Home, screen: Screen) -> Mapping[str, Any]:
+def _around(wish: Wish, remote: Remote, home: Home, screen: Screen) -> dict[str, Any]:
     return {
-        "remote": remote, "target": remote.target, "screen": screen,
-        "log": log_path(home.logs, "migrate", remote.target), "again": wish.host, "verbose": wish.verbose,
+        "remote": remote, "target": remote.target, "screen": screen, "again": wish.host, "verbose": wish.verbose,
+        "log": log_path(home.logs, "migrate", remote.target),
     }  # fmt: skip
 
 
-def _told(done: Any, *, as_json: bool) -> int:
+def _told(done: do.Report, *, as_json: bool) -> int:
     if as_json:
         print_json(done.as_dict())
     return OK
