@@ -66,7 +66,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         found = look_at(remote, target, given, wish.service, screen)
         if found.migration:
             screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
-            return _resume(wish, given, remote, home, screen, as_json=as_json)
+            return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
         report.show_found(found, screen)
         made, settings = _planned(wish, found, given, target, screen, as_json=as_json)
         if wish.dry_run:
