@@ -56,6 +56,22 @@ class Admitted:
         self._gate.leave()
 
 
+class Passing:
+    """A place at a backend that is taken whether it is paused or not: `async with admission.pass_by(backend): …`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __aenter__(self) -> Self:
+        self._gate.enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gate.leave()
+
+
 class Admission:
     """The gates of all backends of a registry, and how many requests are in the house."""
 
@@ -69,6 +85,10 @@ class Admission:
     def admit(self, exchange: Exchange, backend: Backend, body: bytes | None) -> Admitted:
         """A place at `backend`. Entering raises ServiceError 503 where the wait is too long or too many wait."""
         return Admitted(self.gates[backend.name], exchange, body, self._max_wait_s)
+
+    def pass_by(self, backend: Backend) -> Passing:
+        """A place at `backend`, paused or not."""
+        return Passing(self.gates[backend.name])
 
     def is_paused(self, backend: Backend) -> bool:
         """Whether somebody has paused `backend`."""

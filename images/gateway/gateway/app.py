@@ -10,12 +10,14 @@ from gateway import __version__
 from gateway.admission import Admission
 from gateway.bodies import ClientLeftError
 from gateway.exchange import QUEUE_POSITION, Exchange, Services
+from gateway.old_routes import keyless, table_with
 from gateway.registry import Registry, RegistryError
 from gateway.relay import BrokenAnswerError, end_in_error, timed_out
 from gateway.routes.local import LocalRoutes
 from gateway.routes.proxy import proxy
-from gateway.routing import TABLE, Router
+from gateway.routing import ADMIN_TABLE, TABLE, Route, Router
 from gateway.settings import GatewaySettings
+from gateway.takeover import TakeOver
 from gateway.upstream import Upstream
 from gateway.watch import Watch
 from service_kit.asgi import App, Receive, Scope, Send, ServiceShell
@@ -32,11 +34,11 @@ SERVICE = "gateway"
 class Gateway:
     """The ASGI app inside the shell: finds the row, lets its handler answer, and mends what ends early."""
 
-    def __init__(self, services: Services, readiness: Readiness) -> None:
+    def __init__(self, services: Services, readiness: Readiness, table: tuple[Route, ...]) -> None:
         self._services = services
         self._readiness = readiness
-        self._router = Router()
-        self._local = LocalRoutes(services)
+        self._router = Router(table)
+        self._local = LocalRoutes(services, table)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -103,6 +105,8 @@ class Gateway:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._services.upstream.start()
+                for takeover in self._services.takeovers.values():
+                    await takeover.decide()
                 self._readiness.set("upstream_pool", ok=True)
                 await send({"type": "lifespan.startup.complete"})
             else:
@@ -126,16 +130,32 @@ def build_app(settings: GatewaySettings) -> App:
     keys = ApiKeys.from_settings(settings)
     admins = ApiKeys.of_admins(settings.admin_keys_file, keys) if settings.admin_keys_file is not None else None
     readiness = Readiness("upstream_pool")
-    services = Services(settings, registry, Upstream(settings, registry), Admission(registry, settings))
+    upstream, admission = Upstream(settings, registry), Admission(registry, settings)
+    takeovers = {}
+    for backend in registry.backends:
+        if backend.standby is not None:
+            takeovers[backend.name] = takeover = TakeOver(backend, backend.standby, upstream)
+            admission.gates[backend.name].on_abandoned = takeover.forget
+    services = Services(settings, registry, upstream, admission, takeovers)
+    table = routes_of(settings, registry)
     return ServiceShell(
-        Gateway(services, readiness),
+        Gateway(services, readiness, table),
         service=SERVICE,
         version=__version__,
         keys=keys,
         admin_keys=admins,
         readiness=readiness,
-        open_paths=frozenset(route.path for route in TABLE if route.open),
+        open_paths=frozenset(route.path for route in table if route.open),
+        quiet_paths=frozenset(route.path for route in TABLE if route.open),
     )
+
+
+def routes_of(settings: GatewaySettings, registry: Registry) -> tuple[Route, ...]:
+    """Every route of this gateway: ours, and those of old services that it is told of."""
+    standbys = [backend.standby.api for backend in registry.backends if backend.standby is not None]
+    apis = dict.fromkeys((*settings.old_api, *standbys))
+    table = table_with(apis) + ADMIN_TABLE
+    return keyless(table, apis) if settings.old_api_keyless else table
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.admission import Admission
@@ -9,6 +10,7 @@ from gateway.headers import RawHeaders
 from gateway.registry import Backend, Registry
 from gateway.routing import Body, Route
 from gateway.settings import GatewaySettings
+from gateway.takeover import TakeOver
 from gateway.upstream import Upstream
 from gateway.watch import Watch
 from service_kit.asgi import Receive, Scope, Send
@@ -24,6 +26,7 @@ class Services:
     registry: Registry
     upstream: Upstream
     admission: Admission
+    takeovers: Mapping[str, TakeOver]
 
 
 @dataclass(slots=True)

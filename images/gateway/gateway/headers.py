@@ -46,11 +46,31 @@ _KEPT_BACK = frozenset(
 )
 # what no header may hold; the server would refuse to send it, in the middle of the answer
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# What belongs to one connection and must be said anew on the next (RFC 9110, 7.6.1), or is ours to say.
+_ONE_CONNECTION = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_PEOPLE = {b"x-email": "X-Email", b"x-user": "X-User"}
 _STREAMS = (b"text/event-stream", b"application/x-ndjson")
 
 
-def upstream_headers(scope: Scope, api_key: str | None) -> CIMultiDict[str]:
-    """Headers for the backend's request: the allowed ones, where it came from, our request id and our own key."""
+def upstream_headers(scope: Scope, api_key: str | None, *, people: bool = False) -> CIMultiDict[str]:
+    """Headers for the backend's request: the allowed ones, where it came from, our request id and our own key.
+
+    `people`: X-Email and X-User as well.
+    """
     headers: CIMultiDict[str] = CIMultiDict()
     host = b""
     for name, value in scope["headers"]:
@@ -58,6 +78,8 @@ def upstream_headers(scope: Scope, api_key: str | None) -> CIMultiDict[str]:
             headers.add(known, value.decode("latin-1"))
         elif name == b"host":
             host = value
+        elif people and (known := _PEOPLE.get(name)) is not None:
+            headers.add(known, value.decode("latin-1"))
     client = scope.get("client")
     headers["X-Forwarded-For"] = client[0] if client else "unknown"
     headers["X-Forwarded-Proto"] = scope["scheme"]
@@ -66,6 +88,27 @@ def upstream_headers(scope: Scope, api_key: str | None) -> CIMultiDict[str]:
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key}"
     return headers
+
+
+def verbatim_headers(scope: Scope, api_key: str | None) -> CIMultiDict[str]:
+    """Headers for a service that is to see the request as if we were not there, but for the key.
+
+    The connection is for this request only: an old service may close a kept one in the moment of the next request.
+    """
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, value in scope["headers"]:
+        if name not in _ONE_CONNECTION and name != b"authorization":
+            headers.add(name.decode("latin-1"), value.decode("latin-1"))
+    headers["Connection"] = "close"
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers
+
+
+def verbatim_answer(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Headers of an answer that the client is to see as if we were not there."""
+    dropped = (_ONE_CONNECTION - {b"content-length"}) | {b"date", b"x-request-id"}
+    return [(name, value) for name, value in raw if name.lower() not in dropped and not _FORBIDDEN.search(value)]
 
 
 def client_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

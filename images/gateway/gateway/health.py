@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway import __version__
 from gateway.admission import Admission
 from gateway.parsing import Malformed, parse
 from gateway.registry import Backend, Kind, Registry
+from gateway.takeover import TakeOver
 from gateway.upstream import Upstream
 from service_kit.errors import ServiceError
 
@@ -31,7 +33,10 @@ Component = dict[str, Any]
 class Health:
     """Asks the backends. An answer is kept for CACHE_S and shared by all who ask meanwhile: this route is open."""
 
-    def __init__(self, registry: Registry, upstream: Upstream, admission: Admission) -> None:
+    def __init__(
+        self, registry: Registry, upstream: Upstream, admission: Admission, takeovers: Mapping[str, TakeOver]
+    ) -> None:
+        self._takeovers = takeovers
         self._registry = registry
         self._upstream = upstream
         self._admission = admission
@@ -74,6 +79,9 @@ class Health:
     async def _ask(self, backend: Backend) -> Component:
         if self._admission.is_paused(backend):
             return _paused(backend)
+        takeover = self._takeovers.get(backend.name)
+        if takeover is not None and takeover.active:
+            return {**await takeover.health()}
         started_at = time.perf_counter()
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):

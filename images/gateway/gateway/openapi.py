@@ -15,6 +15,7 @@ _GROUPS: dict[Group, str] = {
     "service": "The door itself.",
     "speech": "Speech to text.",
     "openai": "OpenAI's dialect, over any backend.",
+    "old": "Routes of the service that ran here before, answered as it did.",
     "admin": "For whoever runs the host: needs an administrator's key, and is reached on the host itself only.",
     "ollama": "Ollama's dialect, over any backend; passed through untouched where the backend is Ollama.",
 }
@@ -77,7 +78,7 @@ def _operation(route: Route) -> Fields:
     if name := re.search(r"\{(\w+)\}", route.path):
         operation["parameters"] = [{"name": name[1], "in": "path", "required": True, "schema": {"type": "string"}}]
     if route.body is not Body.NONE:
-        content: Fields = {"schema": _reference(example["request_schema"])}
+        content: Fields = {"schema": _reference(example.get("request_schema", "TranscribeRequest"))}
         if "request" in example:
             content["example"] = example["request"]
         operation["requestBody"] = {"required": True, "content": {_MEDIA[route.body]: content}}

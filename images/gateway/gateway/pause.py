@@ -82,7 +82,18 @@ class Turn:
 class Gate:
     """The way to one backend. `shut` is all that a request has to look at while nothing is paused."""
 
-    __slots__ = ("_in_flight_gauge", "_let_in_timer", "_max_s", "_room", "in_flight", "name", "pause", "queue", "shut")
+    __slots__ = (
+        "_in_flight_gauge",
+        "_let_in_timer",
+        "_max_s",
+        "_room",
+        "in_flight",
+        "name",
+        "on_abandoned",
+        "pause",
+        "queue",
+        "shut",
+    )
 
     def __init__(self, name: str, room: Room, max_s: float) -> None:
         self.name = name
@@ -91,6 +102,8 @@ class Gate:
         self.pause: Pause | None = None
         # a dict keeps its order and forgets one in the middle at once
         self.queue: dict[Turn, None] = {}
+        # called when a pause ends without its owner's word, before anybody is let in
+        self.on_abandoned: Callable[[], None] | None = None
         self._room = room
         self._max_s = max_s
         self._let_in_timer: asyncio.TimerHandle | None = None
@@ -195,6 +208,8 @@ class Gate:
         paused_s = round(asyncio.get_running_loop().time() - held.began_at, 3)
         log: Callable[..., None] = get_logger().info if by == "owner" else get_logger().warning
         log("backend_resumed", backend=self.name, owner=held.owner, by=by, paused_s=paused_s, waiting=len(self.queue))
+        if by != "owner" and self.on_abandoned is not None:
+            self.on_abandoned()
         self._let_in(LET_IN_AT_ONCE)
 
     # --- letting in ---

@@ -1,9 +1,10 @@
 """The one list of backends: what exists, what each speaks, and which of them serves a model.
 
-BACKENDS_FILE holds `{"backends": [{"name", "kind", "url", "api_key_file", "models"}]}`:
+BACKENDS_FILE holds `{"backends": [{"name", "kind", "url", "api_key_file", "models", "standby"}]}`:
 
 * `kind` is the dialect the backend speaks: `whisper` (our own speech service), `openai` (llama.cpp, vLLM) or `ollama`.
 * `api_key_file` names a file whose first line is sent to the backend as bearer token, or is null.
+* `standby`, for `whisper` only, is the old service of a host that is being migrated: gateway.takeover.
 * `models` are the names served. An `openai` backend must name them; an `ollama` one may leave them out, and is then
   asked itself.
 """
@@ -28,6 +29,7 @@ from service_kit.errors import ServiceError
 
 Kind = Literal["whisper", "openai", "ollama"]
 Capability = Literal["speech", "llm"]
+OldApi = Literal["asr", "speaches", "whisper_api", "seed"]
 
 _CAPABILITY: dict[str, Capability] = {"whisper": "speech", "openai": "llm", "ollama": "llm"}
 _HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
@@ -44,6 +46,30 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+class Standby(BaseModel):
+    """An old speech service that answers in a backend's place until that has taken over; `api` is what it speaks.
+
+    `api_key_file` names the key that it asks for, if it does: every caller's requests then go there with that key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[str, AfterValidator(_base_url)]
+    api: OldApi
+    api_key_file: Path | None = None
+
+    def as_backend(self, name: str) -> Backend:
+        """The service as a backend of its own, beside the one called `name`."""
+        return Backend.model_construct(
+            name=f"{name}-standby",
+            kind="whisper",
+            url=self.url,
+            api_key_file=self.api_key_file,
+            models=(),
+            standby=None,
+        )
+
+
 class Backend(BaseModel):
     """One backend, as BACKENDS_FILE names it."""
 
@@ -54,6 +80,7 @@ class Backend(BaseModel):
     url: Annotated[str, AfterValidator(_base_url)]
     api_key_file: Path | None = None
     models: tuple[str, ...] = ()
+    standby: Standby | None = None
 
     @property
     def capability(self) -> Capability:
@@ -66,6 +93,8 @@ class Backend(BaseModel):
             raise ValueError("a backend of kind 'openai' must name the models it serves in 'models'")
         if any(not model for model in self.models):
             raise ValueError("'models' holds an empty name")
+        if self.standby is not None and self.kind != "whisper":
+            raise ValueError("'standby' is for a backend of kind 'whisper'")
         return self
 
     def api_key(self) -> str | None:

@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 
 from gateway.dialect.answers import complaint
 from gateway.exchange import Exchange
-from gateway.headers import client_headers
+from gateway.headers import client_headers, verbatim_answer
 from gateway.parsing import Malformed, parse
 from gateway.registry import Backend
 from gateway.upstream import RETRY_AFTER_S, backend_errors, expired
@@ -36,13 +36,14 @@ def await_head(exchange: Exchange) -> None:
     )
 
 
-async def relay(exchange: Exchange, backend: Backend, response: ClientResponse) -> None:
+async def relay(exchange: Exchange, backend: Backend, response: ClientResponse, *, verbatim: bool = False) -> None:
     """Pass `response` on. Raises BrokenAnswerError when it ends early, after saying why where the format has a way."""
     if exchange.started:
         await _only_events(backend, response)
         exchange.only_comments = False
     else:
-        await exchange.start(response.status, client_headers(response.raw_headers))
+        headers = (verbatim_answer if verbatim else client_headers)(response.raw_headers)
+        await exchange.start(response.status, headers)
     content = response.content
     idle_s = exchange.services.upstream.idle_s
     tail = b""

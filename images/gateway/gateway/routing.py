@@ -17,7 +17,7 @@ from service_kit.errors import ServiceError
 
 Handling = Literal["pass", "translate", "unsupported"]
 Method = Literal["GET", "POST", "DELETE"]
-Group = Literal["speech", "openai", "ollama", "service", "admin"]
+Group = Literal["speech", "openai", "ollama", "service", "admin", "old"]
 
 _SPEECH: Mapping[Kind, Handling] = {"whisper": "pass"}
 _OPENAI: Mapping[Kind, Handling] = {"openai": "pass", "ollama": "pass"}
@@ -63,6 +63,10 @@ class Route:
     refused: str = ""
     open: bool = False
     admin: bool = False
+    # X-Email and X-User go with it: who asks, as a proxy in front of an old service said
+    passes_people: bool = False
+    # goes through a pause for as long as its backend listens
+    passes_pause: bool = False
 
 
 def _speech(method: Method, path: str, summary: str, body: Body = Body.NONE) -> Route:

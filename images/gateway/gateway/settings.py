@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
+from gateway.registry import OldApi
 from service_kit.settings import ServiceSettings
 
 MIB = 1024 * 1024
@@ -38,7 +41,18 @@ class GatewaySettings(ServiceSettings):
     pause_max_waiting_mib: float = Field(
         128, gt=0, description="how much memory the JSON bodies of waiting requests may take; one more gets 503"
     )
+    old_api: Annotated[tuple[OldApi, ...], NoDecode] = Field(
+        (), description="speech services of before a migration whose routes go on: asr, speaches, whisper_api, seed"
+    )
+    old_api_keyless: bool = Field(False, description="answer exactly those routes without a key, as before")
     pause_max_s: float = Field(3600, gt=0, description="how long a pause may last, however often it is renewed")
+
+    @field_validator("old_api", mode="before")
+    @classmethod
+    def _split_apis(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @property
     def pause_max_waiting_bytes(self) -> int:

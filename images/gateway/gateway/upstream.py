@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ class Upstream:
 
     def __init__(self, settings: GatewaySettings, registry: Registry) -> None:
         self._settings = settings
-        self._keys = {backend.name: backend.api_key() for backend in registry.backends}
+        standbys = [each.standby.as_backend(each.name) for each in registry.backends if each.standby is not None]
+        self._keys = {backend.name: backend.api_key() for backend in (*registry.backends, *standbys)}
         self._urls: dict[tuple[str, str], URL] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -80,8 +82,12 @@ class Upstream:
         headers: CIMultiDict[str],
         data: bytes | AsyncIterator[bytes] | None = None,
         query: bytes = b"",
+        verbatim: bool = False,
     ) -> aiohttp.ClientResponse:
-        """Send one request and wait for the head of its answer. Redirects are answers like any other."""
+        """Send one request and wait for the head of its answer. Redirects are answers like any other.
+
+        `verbatim`: so is a 401, because the caller's own key went there.
+        """
         if self._session is None:
             raise RuntimeError("the upstream pool is not started")
         with backend_errors(backend):
@@ -91,7 +97,7 @@ class Upstream:
         if not 200 <= response.status <= 599:
             response.close()
             raise _nonsense(backend, f"a status of {response.status}")
-        if response.status == 401:
+        if response.status == 401 and not verbatim:
             response.close()
             _failed(backend, "key")
             raise ServiceError(
@@ -101,6 +107,22 @@ class Upstream:
                 hint="Yours is fine. Whoever runs this host: compare api_key_file in BACKENDS_FILE with the backend.",
             )
         return response
+
+    async def probe(self, backend: Backend, path: str, timeout_s: float) -> int | None:
+        """The status that `backend` answers GET `path` with; None when it does not, which is no failure here."""
+        if self._session is None:
+            raise RuntimeError("the upstream pool is not started")
+        key = self.key_of(backend)
+        headers = {"Connection": "close"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._session.get(
+                    self._url(backend, path, b""), headers=headers, allow_redirects=False
+                )
+                response.close()
+        except (TimeoutError, aiohttp.ClientError, ConnectionError, ValueError):
+            return None
+        return response.status
 
     def _url(self, backend: Backend, path: str, query: bytes) -> URL:
         key = (backend.name, path)

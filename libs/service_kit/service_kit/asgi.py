@@ -38,8 +38,9 @@ class ServiceShell:
     """Wraps a service's ASGI app.
 
     `keys` None means that no key is asked for. `open_paths` are answered without a key beside /healthz and
-    /readyz. A key of `admin_keys` opens everything that one of `keys` opens, and makes scope["state"]["admin"] true.
-    The wrapped app may set scope["state"]["route"] to its route template for metrics and logs.
+    /readyz; what succeeds on `quiet_paths` (default: the same) is logged at DEBUG only. A key of `admin_keys` opens
+    everything that one of `keys` opens, and makes scope["state"]["admin"] true. The wrapped app may set
+    scope["state"]["route"] to its route template for metrics and logs.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ServiceShell:
         keys: ApiKeys | None,
         readiness: Readiness,
         open_paths: frozenset[str] = frozenset(),
+        quiet_paths: frozenset[str] | None = None,
         admin_keys: ApiKeys | None = None,
         metrics: HttpMetrics | None = None,
     ) -> None:
@@ -59,7 +61,7 @@ class ServiceShell:
         self._admin_keys = admin_keys
         self._readiness = readiness
         self._open_paths = open_paths
-        self._quiet = open_paths | {"/healthz", "/readyz", "/metrics"}
+        self._quiet = (open_paths if quiet_paths is None else quiet_paths) | {"/healthz", "/readyz", "/metrics"}
         self._about = {"service": service, "version": version}
         self._metrics = metrics or HttpMetrics(service)
         self._log = get_logger()

@@ -67,7 +67,10 @@ class AdminRoutes:
         """POST /api/admin/backends/{name}/resume: open the gate; also where it is open."""
         backend = self._named(exchange.rest)
         asked = decode(_RESUMING, await self._body(exchange))
-        self._gate(backend).resume(asked.owner)
+        gate, takeover = self._gate(backend), self._services.takeovers.get(backend.name)
+        if takeover is not None and gate.pause is not None:
+            await takeover.decide()
+        gate.resume(asked.owner)
         await self._answer(exchange, self._state(backend))
 
     def _gate(self, backend: Backend) -> Gate:
@@ -100,8 +103,12 @@ class AdminRoutes:
                 "since": held.since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "ends_in_s": round(max(0.0, held.ends_at - asyncio.get_running_loop().time()), 3),
             },
-            "standby": None,
+            "standby": self._standby(backend),
         }
+
+    def _standby(self, backend: Backend) -> dict[str, Any] | None:
+        takeover = self._services.takeovers.get(backend.name)
+        return None if takeover is None else {"url": takeover.standby.url, "active": takeover.active}
 
     @staticmethod
     async def _body(exchange: Exchange) -> bytes:

@@ -11,6 +11,7 @@ from gateway.catalogue import Catalogue
 from gateway.exchange import Exchange, Services
 from gateway.health import Health
 from gateway.routes.admin import AdminRoutes
+from gateway.routing import Route
 from service_kit.docs import swagger_html
 
 _JSON = b"application/json"
@@ -20,8 +21,9 @@ _HTML = b"text/html; charset=utf-8"
 class LocalRoutes:
     """One method per route; `answer` finds it."""
 
-    def __init__(self, services: Services) -> None:
-        self._health = Health(services.registry, services.upstream, services.admission)
+    def __init__(self, services: Services, table: tuple[Route, ...]) -> None:
+        self._table = table
+        self._health = Health(services.registry, services.upstream, services.admission, services.takeovers)
         self._catalogue = Catalogue(services.registry, services.upstream, services.admission)
         admin = AdminRoutes(services)
         self._by_path: dict[str, Callable[[Exchange], Awaitable[None]]] = {
@@ -69,4 +71,4 @@ class LocalRoutes:
     def _document(self) -> bytes:
         from gateway.openapi import document  # only who asks for it pays its memory
 
-        return msgspec.json.encode(document())
+        return msgspec.json.encode(document(self._table))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from multidict import CIMultiDict
 
 from gateway.bodies import Upload, check_announced_length, collect, wanted_model
 from gateway.exchange import Exchange
-from gateway.headers import content_length, upstream_headers
+from gateway.headers import content_length, upstream_headers, verbatim_headers
 from gateway.registry import Backend, Registry
 from gateway.relay import await_head, relay
 from gateway.routes.translate import translate
@@ -38,11 +39,28 @@ async def proxy(exchange: Exchange) -> None:
     if handling == "unsupported":
         raise _unsupported(route, backend)
     exchange.watch.wait_for_departure()
+    if route.passes_pause and await _passed_a_pause(exchange, backend):
+        return
     async with exchange.services.admission.admit(exchange, backend, body):
         if handling == "translate":
             await translate(exchange, backend, body or b"")
         else:
             await _pass_json(exchange, backend, body)
+
+
+async def _passed_a_pause(exchange: Exchange, backend: Backend) -> bool:
+    """Answer through a pause, if there is one and somebody behind it still listens."""
+    admission = exchange.services.admission
+    if not admission.is_paused(backend):
+        return False
+    try:
+        async with admission.pass_by(backend):
+            await _pass_json(exchange, backend, None)
+    except ServiceError as error:
+        if exchange.started or error.code != "backend_unavailable":
+            raise
+        return False
+    return True
 
 
 def choose(registry: Registry, route: Route, body: bytes | None) -> tuple[Backend, bytes | None]:
@@ -69,9 +87,22 @@ def choose(registry: Registry, route: Route, body: bytes | None) -> tuple[Backen
     return backend, body
 
 
+async def _towards(exchange: Exchange, backend: Backend) -> tuple[Backend, CIMultiDict[str]]:
+    """Who is to answer in the name of `backend`, itself or its standby, and the headers to ask with."""
+    services, scope, route = exchange.services, exchange.scope, exchange.route
+    takeover = services.takeovers.get(backend.name) if services.takeovers else None
+    if takeover is not None:
+        target = await takeover.target(route, paused=services.admission.is_paused(backend))
+        if target is not backend:
+            exchange.backend = target
+            return target, verbatim_headers(scope, services.upstream.key_of(target))
+    return backend, upstream_headers(scope, services.upstream.key_of(backend), people=route.passes_people)
+
+
 async def _pass_json(exchange: Exchange, backend: Backend, body: bytes | None) -> None:
     upstream, scope, route = exchange.services.upstream, exchange.scope, exchange.route
-    headers = upstream_headers(scope, upstream.key_of(backend))
+    target, headers = await _towards(exchange, backend)
+    verbatim = target is not backend
     if body is not None:
         headers["Content-Type"] = "application/json"
     if exchange.started:
@@ -80,10 +111,16 @@ async def _pass_json(exchange: Exchange, backend: Backend, body: bytes | None) -
     await_head(exchange)
     method = scope["method"] if scope["method"] == "HEAD" else route.method
     response = await upstream.send(
-        backend, method, route.upstream_path, headers=headers, data=body, query=scope["query_string"]
+        target,
+        method,
+        route.upstream_path,
+        headers=headers,
+        data=body,
+        query=scope["query_string"],
+        verbatim=verbatim,
     )
     try:
-        await relay(exchange, backend, response)
+        await relay(exchange, target, response, verbatim=verbatim)
     finally:
         response.close()
 
@@ -95,10 +132,7 @@ async def _pass_upload(exchange: Exchange) -> None:
     assert route.capability is not None  # noqa: S101 - see choose
     backend = exchange.backend = services.registry.only(route.capability)
     upstream = services.upstream
-    headers = upstream_headers(scope, upstream.key_of(backend))
     length = content_length(scope)
-    if length is not None:
-        headers["Content-Length"] = str(length)
     upload = Upload(
         exchange.receive,
         exchange.watch,
@@ -107,15 +141,20 @@ async def _pass_upload(exchange: Exchange) -> None:
         backend_s=upstream.idle_s,
     )
     async with services.admission.admit(exchange, backend, None):
+        target, headers = await _towards(exchange, backend)
+        verbatim = target is not backend
+        if length is not None:
+            headers["Content-Length"] = str(length)
         exchange.watch.enter("connect", services.settings.upstream_connect_timeout_s)
         try:
             response = await upstream.send(
-                backend,
+                target,
                 route.method,
                 route.upstream_path,
                 headers=headers,
                 data=upload.pieces(upstream.first_byte_s(route.patience)),
                 query=scope["query_string"],
+                verbatim=verbatim,
             )
         except ServiceError:
             if upload.error is not None:
@@ -123,7 +162,7 @@ async def _pass_upload(exchange: Exchange) -> None:
             raise
         upload.backend_answered()
         try:
-            await relay(exchange, backend, response)
+            await relay(exchange, target, response, verbatim=verbatim)
         finally:
             response.close()
 

@@ -1,0 +1,94 @@
+"""While a host is migrated: the old speech service stands by, and answers until ours has shown that it can.
+
+A backend's `standby` names the old service. Which of the two is asked is decided when the gateway starts, when a pause
+of the backend ends, and, as long as ours has not answered its health check, every few seconds while requests come. Once
+ours has answered, only ours is asked, until somebody pauses the backend again. Under a pause, which is how the one is
+exchanged for the other, only administrators come through: they get whichever is healthy at that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from gateway.old_routes import has
+from gateway.registry import Backend, Standby
+from gateway.routing import Route
+from gateway.upstream import Upstream
+from service_kit.errors import ServiceError
+from service_kit.log import get_logger
+
+CHECK_TIMEOUT_S = 2.0
+CHECK_EVERY_S = 3.0
+RETRY_AFTER_S = 30
+
+
+class TakeOver:
+    """One backend's choice between itself and its standby."""
+
+    def __init__(self, backend: Backend, standby: Standby, upstream: Upstream) -> None:
+        self._primary = backend
+        self._api = standby.api
+        self.standby = standby.as_backend(backend.name)
+        self._upstream = upstream
+        self._checking: asyncio.Task[None] | None = None
+        self._checked_at = float("-inf")
+        # whether the standby is the one that answers
+        self.active = True
+
+    async def target(self, route: Route, *, paused: bool) -> Backend:
+        """Who answers `route` now. Raises ServiceError 503 for a route that the standby has not."""
+        if self.active or paused:
+            await self._check(within_s=0.0 if paused else CHECK_EVERY_S)
+        if not self.active:
+            return self._primary
+        if not has(self._api, route):
+            raise ServiceError(
+                503,
+                "not_migrated_yet",
+                f"{route.path} is not there yet: this host is being migrated, and its old service, which still "
+                "answers, has no such route.",
+                hint="Try again when the migration is done.",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        return self.standby
+
+    async def decide(self) -> None:
+        """Look anew which of the two is to answer, because one may have been exchanged for the other."""
+        await self._check(within_s=0.0)
+
+    def forget(self) -> None:
+        """A pause ended without its owner: what was known may be wrong."""
+        self.active = True
+        self._checked_at = float("-inf")
+
+    async def _check(self, within_s: float) -> None:
+        """Ask ours, unless that was done within the last `within_s` seconds; many who ask at once share one answer."""
+        checking = self._checking
+        if checking is None or checking.done():
+            if time.monotonic() - self._checked_at < within_s:
+                return
+            checking = self._checking = asyncio.create_task(self._ask())
+        await asyncio.shield(checking)
+
+    async def _ask(self) -> None:
+        healthy = await self._is_healthy()
+        # Ours may have missed one check; it is given up only for a standby that is really there.
+        active = not healthy and (self.active or await self._stands_by())
+        if active != self.active:
+            get_logger().info("taken_over" if not active else "given_back", backend=self._primary.name)
+        self.active = active
+        self._checked_at = time.monotonic()
+
+    async def _is_healthy(self) -> bool:
+        return await self._upstream.probe(self._primary, "/health", CHECK_TIMEOUT_S) == 200
+
+    async def _stands_by(self) -> bool:
+        # it has no health check that all such services share; that it answers is all there is to know
+        return await self._upstream.probe(self.standby, "/", CHECK_TIMEOUT_S) is not None
+
+    async def health(self) -> dict[str, str]:
+        """The standby as a component of /health."""
+        if await self._stands_by():
+            return {"status": "ok", "kind": self._primary.kind, "standby": self._api}
+        return {"status": "down", "kind": self._primary.kind, "reason": "the old service does not answer"}

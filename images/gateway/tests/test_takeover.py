@@ -1,0 +1,216 @@
+"""An old service answers until ours has taken over: nobody meets a service that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from dialects.harness import AUTH, INTERNAL_KEY, Connection, GatewayProcess, ScriptedBackend, free_port, gateway
+from dialects.harness import internal_key_file as key_file
+from dialects.house import WAIT_S, House
+from dialects.house_admin import ADMIN, answer, ask, pause, paused, resume, state_of, until_waiting
+
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+@dataclass(frozen=True)
+class Migrating(House):
+    """A house whose whisper-api has a standby, of the API asr."""
+
+    old: ScriptedBackend
+
+
+@contextmanager
+def running(directory: Path, standby: dict[str, Any], **environment: str) -> Iterator[Migrating]:
+    speech, old = ScriptedBackend(free_port()), ScriptedBackend(free_port())
+    line = speech.line("whisper", "whisper-api", ["tiny.en"], key_file(directory))
+    line["standby"] = {"url": f"http://127.0.0.1:{old.port}", "api": "asr"} | standby
+    with gateway(directory, [line], **environment) as process:
+        yield Migrating(process, speech, ScriptedBackend(free_port()), old)
+
+
+@pytest.fixture
+def migrating(tmp_path: Path) -> Iterator[Migrating]:
+    """A gateway of its own for every test: what it decides stays decided."""
+    with running(tmp_path, {}, OLD_API="asr", OLD_API_KEYLESS="true") as house:
+        yield house
+
+
+@asynccontextmanager
+async def service(backend: ScriptedBackend, says: bytes) -> AsyncIterator[list[Connection]]:
+    """A service on the port of `backend` that says its name to everybody, and is healthy."""
+    seen: list[Connection] = []
+
+    async def play(connection: Connection) -> None:
+        body = await connection.read_request()
+        if not connection.head.startswith((b"GET /health ", b"GET / ")):
+            connection.head += body
+            seen.append(connection)
+        await answer(connection, says)
+
+    async with backend.playing(play):
+        yield seen
+
+
+async def transcribe(house: House, path: str = "/asr?output=json", **headers: str) -> tuple[int, bytes]:
+    async with (
+        aiohttp.ClientSession(headers=FORM | headers) as session,
+        session.post(house.url + path, data=b"audio") as response,
+    ):
+        return response.status, await response.read()
+
+
+async def test_until_then_the_old_service_sees_what_the_caller_sent(migrating: Migrating) -> None:
+    """Every header but the key and what belongs to the connection; its answer comes back with its cookies and rules."""
+
+    async def old(connection: Connection) -> None:
+        body = await connection.read_request()
+        if connection.head.startswith(b"POST"):
+            connection.head += body
+            seen.append(connection)
+        await connection.write(
+            b"HTTP/1.1 401 Unauthorized\r\nset-cookie: a=b\r\naccess-control-allow-origin: *\r\nasr-engine: whisper\r\n"
+            b"www-authenticate: Basic\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno"
+        )
+
+    seen: list[Connection] = []
+    headers = {**FORM, "X-Anything": "1", "Cookie": "c=d", "Host": "whisper.example.com", "Authorization": "Bearer x"}
+    async with (
+        migrating.old.playing(old),
+        aiohttp.ClientSession() as session,
+        session.post(f"{migrating.url}/asr?task=a%20b", data=b"audio", headers=headers) as response,
+    ):
+        assert (response.status, await response.read()) == (401, b"no")
+        said = response.headers
+    assert (said["set-cookie"], said["access-control-allow-origin"], said["asr-engine"]) == ("a=b", "*", "whisper")
+    [asked] = seen
+    assert asked.head.startswith(b"POST /asr?task=a%20b HTTP/1.1\r\n")
+    assert asked.head.endswith(b"audio")
+    got = asked.headers
+    assert (got["x-anything"], got["cookie"], got["host"]) == ("1", "c=d", "whisper.example.com")
+    assert got["content-type"] == FORM["Content-Type"]
+    assert (got["content-length"], got["connection"]) == ("5", "close")
+    assert "authorization" not in got
+
+
+@pytest.mark.long
+async def test_its_own_key_is_said_to_it(tmp_path: Path) -> None:
+    with running(tmp_path, {"api_key_file": str(key_file(tmp_path))}) as house:
+        async with service(house.old, b"old") as seen:
+            assert await transcribe(house, **AUTH) == (200, b"old")
+    assert seen[0].headers["authorization"] == f"Bearer {INTERNAL_KEY}"
+
+
+async def test_what_the_old_service_cannot_do_comes_later(migrating: Migrating) -> None:
+    async with service(migrating.old, b"old"), aiohttp.ClientSession(headers=AUTH) as session:
+        async with session.post(f"{migrating.url}/v1/audio/transcriptions", data=b"x") as response:
+            assert response.status == 503
+            assert (await response.json())["error"]["code"] == "not_migrated_yet"
+            assert int(response.headers["Retry-After"]) > 0
+        async with session.get(f"{migrating.url}/health") as response:
+            health = await response.json()
+        assert (response.status, health["components"]["whisper-api"]["standby"]) == (200, "asr")
+    assert (await state_of(migrating, "whisper-api"))["standby"] == {
+        "url": f"http://127.0.0.1:{migrating.old.port}",
+        "active": True,
+    }
+
+
+async def test_ours_takes_over_under_a_pause_and_nobody_meets_a_dead_service(migrating: Migrating) -> None:
+    """As a migration does it: pause, the old one ends, ours starts and is proven, resume."""
+    async with service(migrating.old, b"old") as old:
+        assert await transcribe(migrating) == (200, b"old")
+        await pause(migrating, "whisper-api")
+        waiting = [asyncio.create_task(transcribe(migrating)) for _ in range(20)]
+        await until_waiting(migrating, "whisper-api", 20)
+        # under the pause an administrator meets whoever is healthy
+        assert await transcribe(migrating, **ADMIN) == (200, b"old")
+        asked_of_old = len(old)
+    assert (await transcribe(migrating, **ADMIN))[0] == 503
+    async with service(migrating.speech, b"new"):
+        assert await transcribe(migrating, **ADMIN) == (200, b"new")
+        assert not any(task.done() for task in waiting)
+        state = await resume(migrating, "whisper-api")
+        assert state["standby"]["active"] is False
+        assert await asyncio.gather(*waiting) == [(200, b"new")] * 20
+        assert len(old) == asked_of_old
+        assert (await transcribe(migrating, "/v1/audio/transcriptions", **AUTH)) == (200, b"new")
+    # ours is gone for a moment: the old one is not asked in its place
+    async with service(migrating.old, b"old"):
+        assert (await transcribe(migrating))[0] == 503
+
+
+async def test_ours_did_not_come_up_and_the_old_one_is_back(migrating: Migrating) -> None:
+    """The other way out of the same pause."""
+    await pause(migrating, "whisper-api")
+    async with service(migrating.speech, b"new"):
+        assert await transcribe(migrating, **ADMIN) == (200, b"new")
+    waiting = asyncio.create_task(transcribe(migrating))
+    await until_waiting(migrating, "whisper-api", 1)
+    async with service(migrating.old, b"old"):
+        assert (await resume(migrating, "whisper-api"))["standby"]["active"] is True
+        assert await waiting == (200, b"old")
+
+
+@pytest.mark.long
+async def test_a_migration_is_rolled_back(migrating: Migrating) -> None:
+    async with service(migrating.speech, b"new"):
+        async with paused(migrating, "whisper-api"):
+            pass
+        assert await transcribe(migrating) == (200, b"new")
+        await pause(migrating, "whisper-api")
+    async with service(migrating.old, b"old"):
+        await resume(migrating, "whisper-api")
+        assert await transcribe(migrating) == (200, b"old")
+
+
+@pytest.mark.long
+async def test_ours_is_noticed_without_a_pause(migrating: Migrating) -> None:
+    async with service(migrating.old, b"old"), service(migrating.speech, b"new"):
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                if await transcribe(migrating) == (200, b"new"):
+                    break
+                await asyncio.sleep(0.1)
+
+
+@pytest.mark.long
+async def test_an_owner_died_between_the_two(migrating: Migrating) -> None:
+    """The lease ends; who waited goes to whoever is there by then."""
+    async with service(migrating.old, b"old"):
+        assert await transcribe(migrating) == (200, b"old")
+        await pause(migrating, "whisper-api", owner="dead", lease_s=1)
+        waiting = asyncio.create_task(transcribe(migrating))
+        await until_waiting(migrating, "whisper-api", 1)
+    async with service(migrating.speech, b"new"):
+        assert await waiting == (200, b"new")
+
+
+@pytest.mark.long
+async def test_a_standby_that_is_described_wrongly(tmp_path: Path) -> None:
+    line = ScriptedBackend(free_port()).line("ollama", "llm", [])
+    line["standby"] = {"url": "http://127.0.0.1:9000", "api": "asr"}
+    with pytest.raises(AssertionError, match="'standby' is for a backend of kind 'whisper'"), gateway(tmp_path, [line]):
+        pass
+
+
+@pytest.mark.long
+async def test_the_gateway_starts_beside_one_that_has_taken_over(tmp_path: Path) -> None:
+    """It looks before it answers: a new gateway, started after the migration, asks ours from the first request on."""
+    speech = ScriptedBackend(free_port())
+    line = speech.line("whisper", "whisper-api", ["tiny.en"], key_file(tmp_path))
+    line["standby"] = {"url": f"http://127.0.0.1:{free_port()}", "api": "asr"}
+    async with service(speech, b"new"):
+        entered = gateway(tmp_path, [line])
+        process: GatewayProcess = await asyncio.to_thread(entered.__enter__)
+        house = House(process, speech, speech)
+        assert await transcribe(house, **AUTH) == (200, b"new")
+        _, found = await ask(house, "GET", "")
+        assert found["backends"][0]["standby"]["active"] is False
+        await asyncio.to_thread(entered.__exit__, None, None, None)
