@@ -9,7 +9,7 @@ One object a line, to the file that AI_EVENTS names; nothing is written without 
     result    {role, task, host, status, seconds, message, hidden}
               status: ok, changed, skipped, failed, unreachable; ignored and rescued failures are not failures
     diff      {role, task, text}                             --diff only; nothing of tasks with no_log
-    plan, verified                                           what our own actions report (`ai_event` in a result)
+    plan, released, verified                                 what our own actions report (`ai_event` in a result)
     end       {hosts: {name: {ok, changed, failures, unreachable, skipped, rescued}}}
 """
 

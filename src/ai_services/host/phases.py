@@ -73,6 +73,7 @@ class Told:
     phases: list[Phase] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     verified: list[dict[str, Any]] = field(default_factory=list)
+    released: dict[str, Any] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     diffs: int = 0
@@ -171,6 +172,9 @@ class Story:
         for warning in self.told.plan.get("warnings", []):
             self._screen.warn(" ".join(filter(None, (warning["what"], warning["why"], warning.get("nearest")))))
         self._say()
+
+    def _on_released(self, event: dict[str, Any]) -> None:
+        self.told.released = {key: event.get(key) for key in ("release", "done", "waits")}
 
     def _on_verified(self, event: dict[str, Any]) -> None:
         self.told.verified = list(event.get("checks", []))

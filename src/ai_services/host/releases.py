@@ -52,6 +52,24 @@ class Releases:
         with Remote.open(self.target, self.screen) as remote:
             return self._ask(remote, ["history", "--json", "--lines", str(lines)])
 
+    def record(self) -> dict[str, Any]:
+        """Return release.json of the release that serves: version, settings, images and more.
+
+        Raises:
+            OperatorError: the host cannot be reached, or the record cannot be read.
+        """
+        with Remote.open(self.target, self.screen) as remote:
+            done = remote.run("cat /opt/ai/current/release.json", root=True)
+        try:
+            found: dict[str, Any] = json.loads(done.text)
+        except ValueError:
+            raise OperatorError(
+                f"The record of the release on {self.target} cannot be read: {done.reason}",
+                hint=f"See what is wrong there: ./ai doctor {self.target}",
+                exit_code=BLOCKED,
+            ) from None
+        return found
+
     def change(self, words: Sequence[str], told: Callable[[Line], None]) -> Line:
         """Carry out `activate …` or `rollback …`; `told` gets each line as it comes. Returns the last: how it ended.
 

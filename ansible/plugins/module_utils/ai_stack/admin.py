@@ -7,7 +7,8 @@ import http.client
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,10 @@ class Admin:
         return next((row for row in rows if row.get("name") == name), {})
 
     @contextlib.contextmanager
-    def paused(self, name: str, owner: str, why: str) -> Iterator[None]:
+    def paused(self, name: str, owner: str, why: str, lost: Callable[[str], None]) -> Iterator[None]:
         """Let nothing through to backend `name` during the block. Callers wait; what was under way goes on.
+
+        `lost` is told once if the pause could not be kept up: callers then reach whatever answers.
 
         Raises:
             AdminError: somebody else has paused it, or the gateway does not answer.
@@ -74,9 +77,16 @@ class Admin:
         ended = threading.Event()
 
         def renew() -> None:
+            renewed_at, told = time.monotonic(), False
             while not ended.wait(_RENEW_EVERY_S):
-                with contextlib.suppress(AdminError):
+                try:
                     self.call("POST", f"/api/admin/backends/{quote(name)}/pause", ask)
+                    renewed_at = time.monotonic()
+                except AdminError as error:
+                    refused = error.status in (401, 403, 404, 409)
+                    if not told and (refused or time.monotonic() - renewed_at >= LEASE_S):
+                        told = True
+                        lost(str(error))
 
         thread = threading.Thread(target=renew, daemon=True)
         thread.start()

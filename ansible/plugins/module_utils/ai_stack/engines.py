@@ -64,7 +64,12 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
         return
     try:
         begun = time.monotonic()
-        with admin.paused(service, change.owner, f"release {change.release}"):
+
+        def lost(why: str) -> None:
+            change.journal.write(f"engine:{service}:pause", "failed", change.release, why)
+            change.say(f"{service} is not paused any more: {why}")
+
+        with admin.paused(service, change.owner, f"release {change.release}", lost):
             _settle(change, service, admin)
             try:
                 yield

@@ -15,7 +15,7 @@ from .releases import Store
 _DOWN_TIMEOUT_S = 300
 # What belongs to the releases, and what to the owner of the host's data. The folder of the keys itself was brought by
 # another role, and goes with it.
-_RELEASES = ("releases", "config", "current", "previous", "compose.yaml", ".env")
+_RELEASES = ("releases", "config", "switch", "current", "previous", "compose.yaml", ".env")
 _KEYS = "secrets"
 _JOURNAL = "journal.jsonl"
 
