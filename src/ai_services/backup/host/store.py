@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -66,14 +67,18 @@ class Store(Protocol):
         """Remove one."""
 
 
-class _Summing:
+class _Summing(io.RawIOBase):
     """Writes on, and knows size and sum of what it wrote."""
 
     def __init__(self, out: BinaryIO) -> None:
+        super().__init__()
         self._out = out
         self.digest, self.size = hashlib.sha256(), 0
 
-    def write(self, block: bytes) -> int:
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
         block = bytes(block)
         self._out.write(block)
         self.digest.update(block)

@@ -1,0 +1,1 @@
+"""Archives of hosts: whole or refused."""
