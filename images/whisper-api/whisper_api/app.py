@@ -15,7 +15,7 @@ from service_kit.asgi import ServiceShell
 from service_kit.auth import ApiKeys
 from service_kit.errors import install_handlers
 from service_kit.health import Readiness
-from whisper_api import __version__
+from whisper_api import __version__, old
 from whisper_api.fetch import Resolver, system_resolver
 from whisper_api.routes import openai, page, status, transcribe
 from whisper_api.service import Service
@@ -38,6 +38,7 @@ def create_app(settings: WhisperSettings, resolver: Resolver = system_resolver) 
         try:
             yield
         finally:
+            await old.stop(app)
             await service.stop()
 
     app = FastAPI(
@@ -50,8 +51,9 @@ def create_app(settings: WhisperSettings, resolver: Resolver = system_resolver) 
     )
     install_handlers(app)
     app.add_exception_handler(ClientDisconnect, _client_left)
-    for module in (transcribe, openai, status, page):
-        app.include_router(module.router)
+    # Who comes first answers: an old API's routes are its own where they are switched on.
+    for router in (*old.routers(settings.old_api), *(one.router for one in (transcribe, openai, status, page))):
+        app.include_router(router)
     return ServiceShell(
         app,
         service="whisper-api",

@@ -14,7 +14,7 @@ from service_kit.log import get_logger
 from whisper_api import metrics
 from whisper_api.engine_link import EngineLink
 from whisper_api.settings import WhisperSettings
-from whisper_api.transcript import Facts, Transcript
+from whisper_api.transcript import Facts, Heard, Transcript
 
 State = Literal["stopped", "loading", "ready", "failed"]
 LOAD_ATTEMPTS = 3
@@ -26,6 +26,24 @@ MIB = 1024 * 1024
 
 class EngineLostError(Exception):
     """The engine process ended, or went silent, in the middle of a task."""
+
+
+class _Once:
+    """Tells each segment to `heard` once, though a killed engine begins again with the first."""
+
+    def __init__(self, heard: Heard | None) -> None:
+        self._heard = heard
+        self._told = 0
+        self._number = 0
+
+    def begin(self) -> None:
+        self._number = 0
+
+    def tell(self, segment: dict[str, Any]) -> None:
+        self._number += 1
+        if self._heard is not None and self._number > self._told:
+            self._told = self._number
+            self._heard(segment)
 
 
 class Engine:
@@ -76,8 +94,12 @@ class Engine:
         if self._background is None or self._background.done():
             self._background = asyncio.create_task(attempt())
 
-    async def run(self, path: Path, options: dict[str, Any], progress: Callable[[float], None]) -> Transcript:
+    async def run(
+        self, path: Path, options: dict[str, Any], progress: Callable[[float], None], heard: Heard | None = None
+    ) -> Transcript:
         """Transcribe the samples in `path`. Retries once when the engine dies; then ServiceError 503.
+
+        `heard` gets each segment once, as soon as it is there.
 
         When cancelled, the work stops (bounded by CANCEL_GRACE_S, then by force) before this returns.
         """
@@ -85,10 +107,12 @@ class Engine:
         if self._unloading is not None:
             self._unloading.cancel()
         try:
+            told = _Once(heard)
             for attempt in (1, 2):
                 await self.load()
+                told.begin()
                 try:
-                    return await self._run_once(path, options, progress)
+                    return await self._run_once(path, options, progress, told)
                 except EngineLostError:
                     self._log.warning("engine_lost", attempt=attempt)
                     await self._replace()
@@ -156,7 +180,9 @@ class Engine:
         self.fetched = ""
         return message
 
-    async def _run_once(self, path: Path, options: dict[str, Any], progress: Callable[[float], None]) -> Transcript:
+    async def _run_once(
+        self, path: Path, options: dict[str, Any], progress: Callable[[float], None], told: _Once
+    ) -> Transcript:
         link = self._link
         if link is None:
             raise EngineLostError
@@ -172,10 +198,12 @@ class Engine:
                 match message.pop("event"):
                     case "segment":
                         transcript.segments.append(message)
+                        told.tell(message)
                     case "progress":
                         progress(float(message["progress_s"]))
                     case "done":
                         transcript.language = message["language"]
+                        transcript.language_probability = message.get("probability")
                         transcript.duration_s = message["duration"]
                         transcript.processing_s = time.monotonic() - started_at
                         return transcript

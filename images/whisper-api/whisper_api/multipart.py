@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,14 +20,19 @@ MAX_FIELD_BYTES = 64 * 1024
 MAX_PARTS = 64
 MAX_PART_HEADER_BYTES = 8 * 1024
 FILE_FIELD = "file"
+MAX_FILE_NAME = 255
 
 
 @dataclass
 class Form:
-    """The fields by name, in the order sent; `file_bytes` is None when no file was sent."""
+    """The fields by name, in the order sent; `file_bytes` is None when no file was sent.
+
+    `file_name` is what the sender calls it: to be sent back, never to be used here.
+    """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     file_bytes: int | None = None
+    file_name: str = ""
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -48,14 +53,23 @@ def boundary_of(content_type: str) -> bytes:
 
 
 async def read_form(
-    chunks: AsyncIterator[bytes], boundary: bytes, target: Path, *, max_bytes: int, idle_timeout_s: float
+    chunks: AsyncIterator[bytes],
+    boundary: bytes,
+    target: Path,
+    *,
+    max_bytes: int,
+    idle_timeout_s: float,
+    file_field: str = FILE_FIELD,
+    head: Callable[[str], bytes] | None = None,
 ) -> Form:
     """Read a form; its file goes to `target` (mode 0600), at most `max_bytes` of it.
+
+    `file_field` is the file's name in the form; `head` gives what is to stand before a file of a content type.
 
     Raises ServiceError: 400 broken form, 408 nothing more comes, 413 too large.
     """
     with storage.create(target) as file:
-        reader = _Reader(file, max_bytes)
+        reader = _Reader(file, max_bytes, file_field, head)
         parser = MultipartParser(boundary, reader.callbacks())
         iterator = aiter(chunks)
         try:
@@ -89,9 +103,18 @@ def read_fields(body: bytes, boundary: bytes) -> dict[str, list[str]]:
 
 
 class _Reader:
-    """Callbacks of the parser. The body's own names for files are never looked at."""
+    """Callbacks of the parser. The body's own names for files are kept and never used."""
 
-    def __init__(self, file: IO[bytes], max_bytes: int) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        max_bytes: int,
+        file_field: str = FILE_FIELD,
+        head: Callable[[str], bytes] | None = None,
+    ) -> None:
+        self._file_field = file_field
+        self._head = head
+        self._kind = b""
         self.form = Form()
         self.ended = False
         self._file = file
@@ -120,7 +143,7 @@ class _Reader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise broken(f"it has more than {MAX_PARTS} parts")
-        self._disposition = b""
+        self._disposition = self._kind = b""
         self._header_bytes = 0
         self._value.clear()
 
@@ -140,6 +163,8 @@ class _Reader:
     def _header_end(self) -> None:
         if self._header_name.lower() == b"content-disposition":
             self._disposition = self._header_value
+        elif self._header_name.lower() == b"content-type":
+            self._kind = self._header_value
         self._header_name = self._header_value = b""
 
     def _headers_finished(self) -> None:
@@ -148,16 +173,19 @@ class _Reader:
         if name is None:
             raise broken("a part has no name")
         self._name = name.decode("utf-8", "replace")
-        if self._name == FILE_FIELD:
+        if self._name == self._file_field:
             if self.form.file_bytes is not None:
                 raise ServiceError(
                     400, "too_many_files", "The form has two files.", hint="Send one file for each request.",
-                    param=FILE_FIELD,
+                    param=self._file_field,
                 )  # fmt: skip
             self.form.file_bytes = 0
+            self.form.file_name = options.get(b"filename", b"").decode("utf-8", "replace")[:MAX_FILE_NAME]
+            if self._head is not None:
+                self._file.write(self._head(self._kind.decode("latin-1").split(";", 1)[0].strip().lower()))
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._name == FILE_FIELD:
+        if self._name == self._file_field:
             self.form.file_bytes = (self.form.file_bytes or 0) + end - start
             if self.form.file_bytes > self._max_bytes:
                 raise too_large(self._max_bytes)
@@ -170,7 +198,7 @@ class _Reader:
         self._value += data[start:end]
 
     def _part_end(self) -> None:
-        if self._name != FILE_FIELD:
+        if self._name != self._file_field:
             self.form.fields.setdefault(self._name, []).append(self._value.decode("utf-8", "replace"))
 
     def _end(self) -> None:

@@ -27,6 +27,7 @@ from whisper_api import speech_times
 SAMPLE_RATE = 16000
 WINDOW_S = 600
 CUT_SEARCH_S = 30
+LANGUAGE_S = 30
 CUT_FRAME_S = 0.2
 FALLBACK_TEMPERATURES = (0.0, 0.4, 0.8)  # half of Whisper's steps: each costs a decoding
 # OpenAI's own thresholds, as in faster-whisper's defaults.
@@ -51,6 +52,8 @@ class Options:
     temperature: float | None = None
     timestamps: bool = False
     words: bool = False
+    hotwords: str | None = None
+    detect_only: bool = False
 
 
 class CancelledTaskError(Exception):
@@ -66,6 +69,7 @@ def library_options(options: Options, *, beam_size: int, batch_size: int) -> dic
         "temperature": [options.temperature or 0.0],
         "without_timestamps": not (options.timestamps or options.words),
         "word_timestamps": options.words,
+        "hotwords": options.hotwords,
         "beam_size": beam_size,
         "batch_size": batch_size,
     }
@@ -95,6 +99,8 @@ class Recogniser:
         tokens, seek, and words when asked for. Raises CancelledTaskError once `cancelled()` is true.
         """
         samples = np.memmap(path, np.int16, "r") if path.stat().st_size else np.zeros(0, np.int16)
+        if options.detect_only:
+            return self._language(samples)
         language = options.language
         heard_in: str | None = None
         for start, end in windows(samples):
@@ -107,10 +113,21 @@ class Recogniser:
             for segment in segments:
                 if language is None:
                     language = found
-                emit(_moved(segment, offset))
+                emit({**_moved(segment, offset), "language": language})
             heard_in = heard_in or found
             emit({"progress_s": end / SAMPLE_RATE})
         return {"language": language or heard_in or "en", "duration": len(samples) / SAMPLE_RATE}
+
+    def _language(self, samples: npt.NDArray[np.int16]) -> dict[str, Any]:
+        """The language of the first 30 s and how likely it is, without a word of text."""
+        first = samples[: LANGUAGE_S * SAMPLE_RATE].astype(np.float32) / np.float32(32768)
+        # It is known before the first segment is asked for, and none is.
+        _, info = self._model.transcribe(first, beam_size=1)
+        return {
+            "language": info.language,
+            "probability": float(info.language_probability),
+            "duration": len(samples) / SAMPLE_RATE,
+        }
 
     def _window(
         self, window: Samples, options: Options, cancelled: Callable[[], bool]
@@ -238,7 +255,13 @@ def _as_message(segment: Any, text: str) -> dict[str, Any]:
     }
     if segment.words is not None:
         message["words"] = [
-            {"word": word.word, "start": float(word.start), "end": float(word.end)} for word in segment.words
+            {
+                "word": word.word,
+                "start": float(word.start),
+                "end": float(word.end),
+                "probability": float(word.probability),
+            }
+            for word in segment.words
         ]
     return message
 

@@ -19,8 +19,16 @@ from whisper_api.fetch import Fetcher, Resolver, system_resolver
 from whisper_api.settings import WhisperSettings
 from whisper_api.storage import Storage
 from whisper_api.tasks import Place, TaskQueue
-from whisper_api.transcript import Transcript
+from whisper_api.transcript import Heard, Transcript
 from whisper_api.wishes import Wishes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Samples of a recording, and the seconds that decoding it took."""
+
+    samples: Samples
+    decode_s: float
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,12 @@ class Service:
         await self.decoder.stop()
         self.storage.close()
 
-    async def transcribe(self, place: Place, recording: Path, wishes: Wishes) -> Answer:
+    async def transcribe(self, place: Place, recording: Path, wishes: Wishes, heard: Heard | None = None) -> Answer:
         """Transcribe the file `recording`, which is removed once it is decoded. Raises ServiceError."""
+        return await self.recognise(place, await self.prepare(recording, wishes), wishes, heard)
+
+    async def prepare(self, recording: Path, wishes: Wishes) -> Prepared:
+        """Decode `recording` and remove it: from here on its samples are there, beside it. Raises ServiceError."""
         if os.path.getsize(recording) == 0:  # noqa: ASYNC240, PTH202
             raise ServiceError(
                 400, "empty_file", "The file is empty.", hint="Send a recording in form field 'file'.", param="file"
@@ -78,13 +90,19 @@ class Service:
         os.unlink(recording)  # noqa: PTH108
         decode_s = time.monotonic() - started_at
         metrics.DECODE_SECONDS.observe(decode_s)
-        transcript = await place.transcribe(samples, wishes)
+        return Prepared(samples, decode_s)
+
+    async def recognise(self, place: Place, prepared: Prepared, wishes: Wishes, heard: Heard | None = None) -> Answer:
+        """Wait for the turn, then transcribe what is prepared. Raises ServiceError."""
+        samples, decode_s = prepared.samples, prepared.decode_s
+        started_at = time.monotonic()
+        transcript = await place.transcribe(samples, wishes, heard)
         self._log.info(
             "transcribed",
             audio_s=round(samples.seconds, 2),
             decode_s=round(decode_s, 3),
             processing_s=round(transcript.processing_s, 3),
-            total_s=round(time.monotonic() - started_at, 3),
+            total_s=round(decode_s + time.monotonic() - started_at, 3),
             segments=len(transcript.segments),
             language=transcript.language,
         )
@@ -111,11 +129,11 @@ class Service:
             "queue": self.queue.status(),
         }
 
-    async def _run(self, samples: Samples, wishes: Wishes, progress: Any) -> Transcript:
+    async def _run(self, samples: Samples, wishes: Wishes, progress: Any, heard: Heard | None) -> Transcript:
         await self.engine.load()
         # The model may have been loaded only now: what it can do is known only now.
         wishes.check_model_can(self.settings.model_name, self.engine.facts)
-        return await self.engine.run(samples.path, wishes.for_engine(), progress)
+        return await self.engine.run(samples.path, wishes.for_engine(), progress, heard)
 
     async def _transcribe_sample(self) -> str:
         await self.engine.load()

@@ -6,13 +6,15 @@ import os
 import tempfile
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from service_kit.settings import ServiceSettings
 
+OldApi = Literal["asr", "speaches", "whisper_api", "seed"]
+OldApis = Annotated[tuple[OldApi, ...], NoDecode]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
 
 
@@ -58,6 +60,14 @@ class WhisperSettings(ServiceSettings):
         (), description="networks that /transcribe/url may reach though not public, comma separated, as 10.1.0.0/16"
     )
 
+    old_api: OldApis = Field(
+        (),
+        description="routes of other Whisper services to answer as well, comma separated: asr, speaches, whisper_api",
+    )
+    delete_results_after_m: int = Field(
+        60, ge=1, description="minutes for which results of the old whisper_api's tasks are kept, in memory"
+    )
+
     temp_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()), description="where recordings lie while they are worked on"
     )
@@ -74,9 +84,9 @@ class WhisperSettings(ServiceSettings):
             raise ValueError(f"the directory {path} cannot be written to")
         return path
 
-    @field_validator("url_allow_private_networks", mode="before")
+    @field_validator("url_allow_private_networks", "old_api", mode="before")
     @classmethod
-    def _split_networks(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

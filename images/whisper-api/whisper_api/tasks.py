@@ -18,10 +18,10 @@ from service_kit.errors import ServiceError
 from service_kit.log import get_logger
 from whisper_api import metrics
 from whisper_api.decode import Samples
-from whisper_api.transcript import Transcript
+from whisper_api.transcript import Heard, Transcript
 from whisper_api.wishes import Wishes
 
-Run = Callable[[Samples, Wishes, Callable[[float], None]], Awaitable[Transcript]]
+Run = Callable[[Samples, Wishes, Callable[[float], None], Heard | None], Awaitable[Transcript]]
 # Before the first measurement: a small model on a small machine.
 FIRST_GUESS = 0.2
 SMOOTHING = 0.3
@@ -33,6 +33,7 @@ class _Task:
     samples: Samples
     wishes: Wishes
     result: asyncio.Future[Transcript]
+    heard: Heard | None = None
     ready_at: float = field(default_factory=time.monotonic)
     started_at: float | None = None
     done_s: float = 0.0
@@ -101,14 +102,19 @@ class TaskQueue:
             "seconds_per_audio_second": round(self._seconds_per_second, 4),
         }
 
-    async def _transcribe(self, number: int, samples: Samples, wishes: Wishes) -> Transcript:
-        task = _Task(samples, wishes, asyncio.get_running_loop().create_future())
+    async def _transcribe(self, number: int, samples: Samples, wishes: Wishes, heard: Heard | None) -> Transcript:
+        task = _Task(samples, wishes, asyncio.get_running_loop().create_future(), heard)
         self._log.debug("queued", position=len(self._waiting) + (self._running is not None))
         self._preparing.discard(number)
         self._waiting[number] = task
         self._arrived.set()
         self._count()
         return await task.result
+
+    def _position(self, number: int) -> int | None:
+        if self._running is not None and self._running[0] == number:
+            return 0
+        return next((place for place, waiting in enumerate(self._waiting, 1) if waiting == number), None)
 
     def _leave(self, number: int) -> None:
         self._preparing.discard(number)
@@ -140,7 +146,7 @@ class TaskQueue:
         def progress(seconds: float) -> None:
             task.done_s = seconds
 
-        self._work = asyncio.ensure_future(self._run(task.samples, task.wishes, progress))
+        self._work = asyncio.ensure_future(self._run(task.samples, task.wishes, progress, task.heard))
         try:
             transcript = await self._work
         except asyncio.CancelledError:
@@ -199,9 +205,14 @@ class Place:
     def __exit__(self, *_: object) -> None:
         self._queue._leave(self._number)
 
-    async def transcribe(self, samples: Samples, wishes: Wishes) -> Transcript:
-        """Wait for the turn and for the transcript. Raises ServiceError as the engine does."""
-        return await self._queue._transcribe(self._number, samples, wishes)
+    async def transcribe(self, samples: Samples, wishes: Wishes, heard: Heard | None = None) -> Transcript:
+        """Wait for the turn and the transcript; `heard` gets its segments. Raises ServiceError as the engine does."""
+        return await self._queue._transcribe(self._number, samples, wishes, heard)
+
+    @property
+    def position(self) -> int | None:
+        """0 while it is being served, 1 for who is next, and so on; None before the samples are ready and after."""
+        return self._queue._position(self._number)
 
 
 def _shutting_down() -> ServiceError:

@@ -28,6 +28,8 @@ class Wishes:
     temperature: float | None = None
     response_format: str = "json"
     granularities: frozenset[str] = frozenset()
+    hotwords: str | None = None
+    detect_only: bool = False
 
     def for_engine(self) -> dict[str, Any]:
         """Fields of recognise.Options."""
@@ -38,6 +40,8 @@ class Wishes:
             "temperature": self.temperature,
             "timestamps": self.response_format in TIMED,
             "words": "word" in self.granularities,
+            "hotwords": self.hotwords,
+            "detect_only": self.detect_only,
         }
 
     def check_model_can(self, model_name: str, facts: Facts | None) -> None:
@@ -115,8 +119,11 @@ def _language(fields: Fields) -> str | None:
 
 
 def _prompt(fields: Fields) -> str | None:
-    prompt = _one(fields, "prompt")
-    # Whisper's control tokens are spelled like this; a prompt is words.
+    return words_only(_one(fields, "prompt"))
+
+
+def words_only(prompt: str | None) -> str | None:
+    """A caller's prompt without what is spelled like Whisper's control tokens: a prompt is words."""
     return _SPECIAL_TOKEN.sub("", prompt).strip() or None if prompt is not None else None
 
 
