@@ -69,7 +69,7 @@ def _units(service: Service) -> list[dict[str, Any]]:
         return []
     if service.unit is None:
         raise OperatorError(
-            f"{service.name} runs by itself: neither container nor systemd unit starts it, so a rollback could not either.",
+            f"{service.name} runs by itself: neither container nor unit starts it, so no rollback could.",
             hint="Give it a unit (systemctl), see it work, and run the migration again.",
             exit_code=BLOCKED,
         )

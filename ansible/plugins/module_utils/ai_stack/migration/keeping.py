@@ -1,4 +1,4 @@
-"""What of the old service is kept before anything changes: its files in a tar with a manifest, what Docker says of it."""
+"""What of the old service is kept before anything changes: its files with a manifest, and what Docker says of it."""
 
 from __future__ import annotations
 

@@ -55,8 +55,13 @@ class State:
         folder = place / str(order["id"])
         folder.mkdir(mode=0o700, exist_ok=True)
         content = {
-            "id": order["id"], "phase": "begun", "begun": utc_now(), "made_root": made_root, "order": order, "steps": {},
-        }  # fmt: skip
+            "id": order["id"],
+            "phase": "begun",
+            "begun": utc_now(),
+            "made_root": made_root,
+            "order": order,
+            "steps": {},
+        }
         state = cls(folder, content)
         state.save()
         sync_directory(place)

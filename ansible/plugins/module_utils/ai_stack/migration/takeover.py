@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .. import engines, gateway, observe
@@ -85,7 +85,7 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
     old = Old(state.old, engine)
     with step(state, "whisper", journal):
         begun = time.monotonic()
-        with _waiting(admin, state):
+        with _waiting(change, admin):
             say("callers wait from now on; those under way are answered")
             engines._settle(change, SPEECH, admin)
             known = {*front.subnets(engine)}
@@ -156,7 +156,7 @@ def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
     return done
 
 
-def undo_speech(root: Path, state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> None:
+def undo_speech(state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> None:
     """Let the old service serve again, while ours still does: nobody waits.
 
     Raises:
@@ -166,7 +166,7 @@ def undo_speech(root: Path, state: State, journal: Journal, sample: bytes, say: 
     old = Old(state.old, engine)
     with step(state, "undo:old", journal):
         if not old.is_running():
-            _spare_the_name(state, engine, root, journal, sample, say)
+            _spare_the_name(state, engine, say)
             front.give_the_port_back(state, engine)
             say("the old service starts")
             old.start()
@@ -205,9 +205,7 @@ def drained(root: Path, state: State, journal: Journal, say: Callable[[str], Non
     return count
 
 
-def _spare_the_name(
-    state: State, engine: Engine, root: Path, journal: Journal, sample: bytes, say: Callable[[str], None]
-) -> None:
+def _spare_the_name(state: State, engine: Engine, say: Callable[[str], None]) -> None:
     """The old container needs its name back, and ours runs under it: ours gets another one for its last minutes."""
     for one in state.old.get("containers") or []:
         found = engine.container(one["name"])
@@ -230,8 +228,12 @@ def _old_again(change: Change, old: Old, sample: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _waiting(admin: Admin, state: State):  # type: ignore[no-untyped-def]
-    with admin.paused(SPEECH, f"migrate {state.content['id']}", "the speech service is replaced"):
+def _waiting(change: Change, admin: Admin) -> Iterator[None]:
+    def lost(why: str) -> None:
+        change.journal.write("migrate:whisper:pause", "failed", change.release, why)
+        change.say(f"callers do not wait any more: {why}")
+
+    with admin.paused(SPEECH, change.owner, "the speech service is replaced", lost):
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pkgutil
@@ -25,7 +26,7 @@ from .state import FOLDER, MigrationError, State
 
 ROOT = Path("/opt/ai")
 OK, FAILED, LOCKED = 0, 1, 4
-# While a run is under way somebody refreshes its lock this often (operator or host); after three missed ones it is free.
+# While a run is under way, operator or host refresh its lock this often; after some missed ones it is free.
 LEASE_S = 60
 _REFRESH_S = 10.0
 # Commands that must come to their end whatever becomes of the operator: they run as units of their own.
@@ -91,9 +92,9 @@ def _begin(chosen: argparse.Namespace) -> dict[str, Any]:
     return {"state": state.content}
 
 
-def _backup(chosen: argparse.Namespace) -> dict[str, Any]:
+def _backup(_: argparse.Namespace) -> dict[str, Any]:
     state = _open()
-    manifest = keeping.keep(state, Engine() if state.old.get("containers") else _NoEngine())
+    manifest = keeping.keep(state, Engine())
     return {"files": len(manifest["files"])}
 
 
@@ -111,7 +112,7 @@ def _phase(chosen: argparse.Namespace) -> dict[str, Any]:
     return {"state": state.content}
 
 
-def _relay(chosen: argparse.Namespace) -> dict[str, Any]:
+def _relay(_: argparse.Namespace) -> dict[str, Any]:
     state = _open()
     takeover.guard(Path(sys.argv[0]).resolve())
     return {"address": takeover.relay_up(state)}
@@ -131,7 +132,7 @@ def _standby(chosen: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
-def _redirect(chosen: argparse.Namespace) -> dict[str, Any]:
+def _redirect(_: argparse.Namespace) -> dict[str, Any]:
     front.redirect(_open(), Engine())
     return {}
 
@@ -146,13 +147,13 @@ def _ollama(chosen: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
-def _retire(chosen: argparse.Namespace) -> dict[str, Any]:
+def _retire(_: argparse.Namespace) -> dict[str, Any]:
     front.own_the_port(_open())
     return {}
 
 
 def _undo_old(chosen: argparse.Namespace) -> dict[str, Any]:
-    takeover.undo_speech(ROOT, _open(), _journal(chosen), _sample(), _say(chosen))
+    takeover.undo_speech(_open(), _journal(chosen), _sample(), _say(chosen))
     return {}
 
 
@@ -175,7 +176,7 @@ def _changed(_: argparse.Namespace) -> dict[str, Any]:
     return {"changed": keeping.changed(_open())}
 
 
-def _sweep(chosen: argparse.Namespace) -> dict[str, Any]:
+def _sweep(_: argparse.Namespace) -> dict[str, Any]:
     """After a rollback: nothing of the migration stays."""
     state = _open()
     takeover.no_guard()
@@ -183,7 +184,7 @@ def _sweep(chosen: argparse.Namespace) -> dict[str, Any]:
     front.no_redirect()
     shutil.rmtree(ROOT / FOLDER)
     if state.content.get("made_root"):
-        with _suppressed():
+        with contextlib.suppress(OSError):
             ROOT.rmdir()
     return {}
 
@@ -256,7 +257,8 @@ def _busy() -> list[str]:
     names = [f"{_UNIT}-{command}.service" for command in LONG]
     done = subprocess.run(["systemctl", "is-active", *names], capture_output=True, text=True, check=False)
     busy = ("active", "activating", "deactivating", "reloading")
-    return [command for command, state in zip(LONG, done.stdout.split()) if state in busy]
+    states = done.stdout.split()
+    return [command for number, command in enumerate(LONG) if states[number : number + 1] and states[number] in busy]
 
 
 def _open() -> State:
@@ -313,17 +315,6 @@ def _free_port(first: int) -> int:
 def _used(engine: Engine, image: str) -> bool:
     found = engine.get("/containers/json?all=1") or []
     return any(one.get("ImageID") == image for one in found)
-
-
-class _NoEngine(Engine):
-    def container(self, name: str) -> dict[str, Any] | None:
-        return None
-
-
-def _suppressed() -> Any:
-    import contextlib
-
-    return contextlib.suppress(OSError)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {

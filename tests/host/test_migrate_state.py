@@ -1,0 +1,103 @@
+"""The host's half of a migration, where no host is needed: its state, what it keeps, the doors of nginx."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ai_stack.engine import Engine
+from ai_stack.journal import Journal, read
+from ai_stack.migration import front, keeping
+from ai_stack.migration.old import Old
+from ai_stack.migration.state import State, step
+
+ORDER = {"id": "20261121-210000-abcdef", "old": {"containers": [], "units": []}, "keep_files": []}
+DOORS = """
+server {
+    listen 19000 default_server;
+    listen [::]:19000 default_server;
+    server_name _;
+}
+server {
+    listen 443 ssl;
+    server_name other.example.com;
+}
+"""
+
+
+def begun(root: Path, **more: object) -> State:
+    """A migration of nothing much."""
+    return State.begin(root, json.loads(json.dumps({**ORDER, **more})))
+
+
+def test_another_machine_finds_how_far_it_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", "me@here")
+    state = begun(tmp_path)
+    with step(state, "backup", journal):
+        pass
+    state.mark("prepare", "begun", journal)
+    found = State.open(tmp_path)
+    assert found is not None
+    assert (found.of("backup"), found.of("prepare"), found.of("front")) == ("done", "begun", "")
+    assert found.is_open
+    assert [(line["step"], line["state"]) for line in read(journal.path)] == [
+        ("migrate:backup", "begun"), ("migrate:backup", "done"), ("migrate:prepare", "begun"),
+    ]  # fmt: skip
+
+
+def test_a_failed_step_is_written_down_with_its_reason(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", "me@here")
+    state = begun(tmp_path)
+    with pytest.raises(ValueError, match="no room"), step(state, "beside", journal):
+        raise ValueError("no room\nand more")
+    assert state.of("beside") == "failed"
+    assert read(journal.path)[-1]["detail"] == "no room"
+
+
+def test_no_migration_where_none_was_begun_or_its_file_is_torn(tmp_path: Path) -> None:
+    assert State.open(tmp_path) is None
+    (begun(tmp_path).folder / "state.json").write_text('{"id": ')
+    assert State.open(tmp_path) is None
+
+
+def test_what_is_kept_tells_when_a_file_is_no_longer_as_it_was(tmp_path: Path) -> None:
+    """Content, mode, time, and what a link points to."""
+    file, link = tmp_path / "site", tmp_path / "enabled"
+    file.write_text("server {}\n")
+    link.symlink_to(file)
+    state = begun(tmp_path / "ai", keep_files=[str(file), str(link), str(tmp_path / "absent")])
+    manifest = keeping.keep(state, Engine())
+    assert set(manifest["files"]) == {str(file), str(link)}
+    status = file.stat()
+    file.write_text("server {}\n")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert keeping.changed(state) == []
+    file.chmod(0o600)
+    assert keeping.changed(state) == [f"{file} is not as it was"]
+    link.unlink()
+    assert f"{link} is gone" in keeping.changed(state)
+    assert json.loads((state.folder / "manifest.json").read_text())["tar_sha256"] == manifest["tar_sha256"]
+
+
+def test_a_door_listens_beside_or_in_place_of_the_old_port_and_back() -> None:
+    both = front.ports_changed(DOORS, 9000, 19000, [9000, 19000])
+    assert [line.strip() for line in both.splitlines() if "listen" in line] == [
+        "listen 9000 default_server;", "listen 19000 default_server;", "listen [::]:9000 default_server;",
+        "listen [::]:19000 default_server;", "listen 443 ssl;",
+    ]  # fmt: skip
+    own = front.ports_changed(both, 9000, 19000, [9000])
+    assert own == DOORS.replace("19000", "9000")
+    assert front.ports_changed(own, 9000, 19000, [19000]) == DOORS
+
+
+def test_a_file_of_others_waits_where_nginx_does_not_look() -> None:
+    path = Path("/etc/nginx/sites-enabled/whisper")
+    assert front.aside_of(path).name.startswith(".")
+    assert front.aside_of(path).parent == path.parent
+
+
+def test_an_old_service_of_nothing_is_not_called_running() -> None:
+    assert not Old({"api": "asr", "port": 9000}, Engine()).is_running()
