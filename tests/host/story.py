@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,12 @@ class Deployed:
         return self.footprints[when]
 
 
-def begin(lab: Lab, name: str, suite: str, folder: Path, **settings: Any) -> Deployed:
+def begin(
+    lab: Lab, name: str, suite: str, folder: Path, *, disks_mib: Mapping[str, int] | None = None, **settings: Any
+) -> Deployed:
     """A fresh host of `suite` that nothing was deployed to yet, and its operator with a key of their own."""
     hosts.remove(lab, name)
-    hosts.start(lab, name, suite=suite)
+    hosts.start(lab, name, suite=suite, disks_mib=disks_mib)
     operator = Operator(lab, name, folder)
     folder.mkdir(parents=True, exist_ok=True)
     key = f"canary-{secrets.token_hex(20)}"

@@ -23,13 +23,18 @@ from host.lab.place import INTERNET, LabError
 DISKS_MIB = {"/var/lib/docker": 8000, "/opt": 96}
 _PEBBLE_PORT = 14000
 _ENDS_WITHIN_S = 20
+_ANSWERS_WITHIN_S = 240
 
 
 @dataclass
 class Scene:
-    """A host in the middle of a change: who changes it, by which process, and since when nobody could serve."""
+    """A host in the middle of a change: who changes it, by which process, and since when nobody could serve.
+
+    `answers` asks the host as its users do; a machine that has lost its power is off until that is true again.
+    """
 
     operator: Operator
+    answers: Callable[[], bool]
     run: subprocess.Popen[bytes] | None = None
     # (from, to) in seconds since the epoch: the machine was off, so that nobody could have answered
     off: list[tuple[float, float]] = field(default_factory=list)
@@ -56,6 +61,13 @@ class Scene:
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
         return lines
+
+    def until_it_answers(self) -> None:
+        """Wait for the host's services. AssertionError when they do not come."""
+        until = time.monotonic() + _ANSWERS_WITHIN_S
+        while not self.answers():
+            assert time.monotonic() < until, f"nobody serves: no answer within {_ANSWERS_WITHIN_S} s"
+            time.sleep(0.5)
 
 
 Act = Callable[[Scene], None]
@@ -114,6 +126,7 @@ def _power_loss(scene: Scene) -> None:
     engine.call("kill", "--signal", "KILL", scene.container)
     engine.call("start", scene.container)
     hosts.wait(scene.operator.lab, scene.operator.host)
+    scene.until_it_answers()
     scene.off.append((begun, time.time()))
 
 
