@@ -103,9 +103,7 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()  # the sign to stop
-            self._reader.join(self._plan.timeout_s + 30)
+            self.stop()
         finally:
             self._process.kill()
             self._process.wait()
@@ -115,6 +113,12 @@ class Load:
             self._folder.cleanup()
         if kind is None and not self.result.kinds:
             raise AssertionError(f"the load generator came to no result; its last words:\n{said[-2000:]}")
+
+    def stop(self) -> None:
+        """Send no more, and wait for the answers that are still to come; the end of the block does the same."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()  # the sign
+        self._reader.join(self._plan.timeout_s + 30)
 
     def until_each(self, count: int, timeout_s: float = 300) -> None:
         """Wait until `count` more requests of each kind have ended, well or not. AssertionError when they do not."""

@@ -91,7 +91,7 @@ class WhisperServer:
 def whisper_server(directory: Path, *, ready: bool = True, **environment: str) -> Iterator[WhisperServer]:
     """Run a server until the block ends; `environment` are its settings. `ready`: wait until it can transcribe."""
     temp_dir = Path(environment.setdefault("TEMP_DIR", str(directory / "recordings")))
-    port = free_port()
+    port = int(environment.get("PORT") or free_port())
     log_file = directory / f"whisper-{port}.log"
     settings = {
         "PORT": str(port),
