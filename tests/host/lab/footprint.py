@@ -67,6 +67,8 @@ PASSING_UNITS = re.compile(
     r"^(systemd-(timedated|hostnamed|localed|journal-catalog-update|sysusers|update-done)|ldconfig|apt-daily"
     r"|systemd-tmpfiles|dpkg-db|fstrim|e2scrub|man-db|user@|user-|session-|run-)"
 )
+# containerd's own, and those of Docker's resolver in the lab's containers: others after each start
+PASSING_PORTS = re.compile(r" (127\.0\.0\.11:\d+|127\.0\.0\.1:(3[2-9]|[45]\d|60)\d{3})$")
 NOT_A_LINE = re.compile(r"\s+")
 
 
@@ -81,13 +83,13 @@ class Footprint:
         """Look at a host now."""
         raw = json.loads(engine.run_in(container, ["python3", "-c", _LOOK]))
         raw["files"] = [f"{path} {what}" for path, what in raw["files"].items() if not VOLATILE.search(path)]
-        # Docker's resolver in the lab's own containers has other ports after each start
         ports = [" ".join([*line.split()[:1], *line.split()[4:5]]) for line in raw["ports"]]
-        raw["ports"] = [line for line in ports if "127.0.0.11:" not in line]
+        raw["ports"] = [line for line in ports if not PASSING_PORTS.search(line)]
         for kind in ("unit files", "active units"):
             raw[kind] = [line.split()[0] for line in raw[kind] if not PASSING_UNITS.match(line)]
         # carriers come and go, and a peer's number changes with a restart
-        raw["interfaces"] = [line.split()[0].partition("@")[0] for line in raw["interfaces"]]
+        interfaces = [line.split()[0].partition("@")[0] for line in raw["interfaces"]]
+        raw["interfaces"] = [name for name in interfaces if not name.startswith("veth")]
         return cls({kind: frozenset(NOT_A_LINE.sub(" ", line) for line in lines) for kind, lines in raw.items()})
 
     def differences(self, later: Footprint) -> list[str]:
