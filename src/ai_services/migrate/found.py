@@ -221,7 +221,8 @@ class Found:
 
     `machine` holds the doctor's facts as they came (system, disks, pci, nvidia, docker, ports, …). `migration` is the
     id of a migration that was noted here, `release` the running release of ours. `room`: what could be freed, by how
-    (MiB); `texts`: compose and environment files by path, without what looks like a secret.
+    (MiB); `texts`: compose and environment files by path, without what looks like a secret. `cloudflare`: the path of
+    certbot's file with a token for Cloudflare, if there is one.
     """
 
     host: str
@@ -236,6 +237,7 @@ class Found:
     machine: Mapping[str, Any] = field(default_factory=dict)
     room: Mapping[str, int] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    cloudflare: str = ""
     release: str = ""
     migration: str = ""
     unseen: tuple[Fact, ...] = ()

@@ -142,8 +142,8 @@ def _refuse_docker(found: Found, notes: Notes) -> None:
     notes.refuse(
         "docker_old", f"Docker {version} is installed, and engines before 24 get no security fixes.",
         f"Exchanging the engine restarts every container ({running}), which no caller could be spared.",
-        "Do it at a time of your choosing: Docker's own repository (docs.docker.com/engine/install), packages docker-ce "
-        "and docker-compose-plugin in place of docker.io; volumes and containers stay. Then run this again.",
+        "Do it at a time of your choosing: Docker's own repository (docs.docker.com/engine/install), packages "
+        "docker-ce and docker-compose-plugin in place of docker.io; volumes and containers stay. Then run this again.",
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def recognise(raw: Mapping[str, Any], host: str, wanted: str | None = None) -> F
         machine=look.mapping("facts"),
         room={name: size for name, size in look.mapping("reclaimable").items() if isinstance(size, int)},
         texts={path: text for path, text in look.mapping("compose").items() if isinstance(text, str)},
+        cloudflare=look.text("cloudflare"),
         release=look.text("release"),
         migration=str(look.mapping("migration").get("id") or ""),
         unseen=tuple(

@@ -19,7 +19,7 @@ from ai_services.host.settings_load import public
 from ai_services.host.target import Target
 from ai_services.host.values import DEFAULT_FILE, Given
 from ai_services.local.home import Home
-from ai_services.migrate import compose, do, order, plan, report
+from ai_services.migrate import adopt, compose, do, order, plan, report
 from ai_services.migrate.found import Found
 from ai_services.migrate.look import look
 from ai_services.migrate.plan_types import MigrationPlan
@@ -64,11 +64,17 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         if wish.rollback or wish.finalize:
             return _told(_end(wish, remote, home, screen), as_json=as_json)
         found = look_at(remote, target, given, wish.service, screen)
+        if found.migration and wish.dry_run:
+            screen.say(f"Migration {found.migration} was begun here; without --dry-run it goes on, or is at its end.")
+            screen.say(f"Back: ./ai migrate {wish.host} --rollback   For good: ./ai migrate {wish.host} --finalize")
+            if as_json:
+                print_json({"host": str(target), "found": found.as_dict()})
+            return OK
         if found.migration:
             screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
             return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
         report.show_found(found, screen)
-        made, settings = _planned(wish, found, given, target, screen, as_json=as_json)
+        made, settings = _planned(wish, found, given, remote, home, screen, as_json=as_json)
         if wish.dry_run:
             if as_json:
                 print_json({"host": str(target), "found": found.as_dict(), "plan": made.as_dict()})
@@ -89,9 +95,9 @@ def look_at(remote: Remote, target: Target, given: Given, service: str | None, s
 
 
 def _planned(
-    wish: Wish, found: Found, given: Given, target: Target, screen: Screen, *, as_json: bool
+    wish: Wish, found: Found, given: Given, remote: Remote, home: Home, screen: Screen, *, as_json: bool
 ) -> tuple[MigrationPlan, HostSettings]:
-    service = found.service
+    target, service = remote.target, found.service
     if service is None:
         refusals = plan.unchosen(found, wish.service)
         report.show_notes(refusals, (), screen)
@@ -99,6 +105,7 @@ def _planned(
             print_json({"host": str(target), "found": found.as_dict(), "refusals": [vars(note) for note in refusals]})
         raise _refused(refusals, target)
     derived = compose.derive(found, service, given.values, ask_key=wish.ask_key)
+    adopt.adopt(found, service, derived, given.values, remote, home.root / "adopted" / target.file_name)
     settings = derived.under(given).settings("deploy")
     now = datetime.datetime.now(datetime.UTC)
     made = plan.make(found, derived, public(settings), local=target.is_local, now=now)
