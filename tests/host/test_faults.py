@@ -132,7 +132,7 @@ def test_every_file_that_was_written_outside_the_releases_is_watched(patient: Pa
     renewal = {path for path in written if path.startswith("/etc/letsencrypt/renewal/")}
     aside = {path for path in written if path.startswith("/var/lib/ai-services/")}
     watched = sorted(set(written) - UNWATCHED - renewal - aside)
-    assert {"/etc/nginx/ai/upstream.conf", "/etc/systemd/system/ai.service", "/opt/ai/compose.yaml"} <= set(watched)
+    assert {"/etc/nginx/ai/proxy.conf", "/etc/systemd/system/ai.service", "/opt/ai/compose.yaml"} <= set(watched)
     assert any(path.startswith("/opt/ai/config/gateway-") for path in watched)
     unnoticed = patient.run(f"set -- {' '.join(watched)}\n{DRIFT}").split()
     assert unnoticed == []
@@ -141,12 +141,12 @@ def test_every_file_that_was_written_outside_the_releases_is_watched(patient: Pa
 
 def test_a_full_look_ends_in_time_whatever_hangs(patient: Patient) -> None:
     """nginx, docker and the gateway stopped in the middle: SIGSTOP, not ended."""
-    pids = patient.run("pidof dockerd nginx; docker inspect -f '{{.State.Pid}}' gateway").split()
+    pids = patient.run("pidof dockerd nginx; docker inspect -f '{{.State.Pid}}' $(gateway)").split()
     patient.run(f"kill -STOP {' '.join(pids)}")
     try:
         report = json.loads(patient.doctor("--json", "--deadline", "30"))
     finally:
-        patient.run(f"kill -CONT {' '.join(pids)}; healthy gateway")
+        patient.run(f"kill -CONT {' '.join(pids)}; healthy $(gateway)")
     states = {row["name"]: row["state"] for row in report["checks"]}
     assert states["disk"] in ("ok", "warning")
     assert states["docker"] == "failed"

@@ -73,6 +73,7 @@ OBSERVERS: Mapping[str, Observer] = {
     "renewal": lambda seen: observe_door.renewal(domain_of(seen)),
     "domain_addresses": lambda seen: observe_ports.resolve(domain_of(seen)),
     "gateway": lambda _: observe_service.gateway(),
+    "takeover": lambda _: observe_service.takeover(),
     "keyless": lambda _: observe_service.keyless(),
     "transcription": lambda _: observe_service.transcription(observe_release.key()),
     "completion": _completion,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_services.doctor.bounded import Unseen, read_or, run, unix_http
+from ai_services.doctor.observe_door import SWITCH
 from ai_services.doctor.observe_release import lock as look_at_lock
 from ai_services.doctor.observe_services import DOCKER_SOCKET
 from ai_services.doctor.verdict import Fix
@@ -88,6 +89,16 @@ def _remove_stale_lock(path: str) -> str:
     return f"removed {path}, which nobody held"
 
 
+def _point_switch(port: str) -> str:
+    place = Path("/") / SWITCH
+    if port == place.name:
+        place.parent.mkdir(mode=0o755, exist_ok=True)
+        place.touch(mode=0o644)
+    else:
+        place.unlink(missing_ok=True)
+    return f"nginx asks {port} first"
+
+
 _HANDS: dict[str, Callable[[str], str]] = {
     "start-container": _start_container,
     "start-unit": _start,
@@ -97,5 +108,6 @@ _HANDS: dict[str, Callable[[str], str]] = {
     "close": lambda path: _mode(path, lambda mode: mode & ~0o077),
     "chmod-0755": lambda path: _mode(path, lambda _: 0o755),
     "remove-stale-lock": _remove_stale_lock,
+    "point-switch": _point_switch,
 }
 HANDS = frozenset(_HANDS)

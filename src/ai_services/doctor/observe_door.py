@@ -15,10 +15,12 @@ from typing import Any
 
 from ai_services.doctor import x509
 from ai_services.doctor.bounded import Unseen, client_tls, read, read_or, run
-from ai_services.doctor.observe_release import UPSTREAM, expected
+from ai_services.doctor.observe_release import expected
 from ai_services.doctor.observe_services import units as unit_states
 
 TLS_TIMEOUT_S = 5.0
+# There, or not: which of two gateways nginx asks (templates/nginx/proxy.conf.j2).
+SWITCH = "opt/ai/switch/8081"
 _OURS = ("nginx.service", "docker.service", "certbot.service", "ai-firewall.service", "nvidia-persistenced.service")
 
 
@@ -71,9 +73,8 @@ def _reload_due(root: Path, master: int) -> bool:
 
 
 def gateway_port(root: Path = Path("/")) -> int:
-    """Return the port of the gateway that nginx passes requests to; 8080 where that is not said."""
-    found = re.search(r"server\s+127\.0\.0\.1:(\d{2,5})\s*;", read_or(root / UPSTREAM))
-    return int(found.group(1)) if found else 8080
+    """Return the port of the gateway that nginx asks first."""
+    return 8081 if (root / SWITCH).is_file() else 8080
 
 
 def firewall() -> dict[str, Any]:

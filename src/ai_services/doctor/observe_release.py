@@ -7,19 +7,17 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ai_services.doctor.bounded import Unseen, read, read_json, read_or
+from ai_services.doctor.bounded import Unseen, read, read_json
 
 HOME = Path("/opt/ai")
 # Where a run holds the host's lock: before /opt/ai is there, and after it is gone.
 LOCK = Path("/run/ai-services")
-UPSTREAM = "etc/nginx/ai/upstream.conf"
 # Of the release, these also lie (as links) where `docker compose` is called.
 _LINKED = ("compose.yaml", ".env")
 # The last lines of the journal are what counts; a host of ten years has more.
@@ -82,37 +80,24 @@ def expected(home: Path = HOME) -> dict[str, dict[str, Any]]:
     return found
 
 
-def files(home: Path = HOME, root: Path = Path("/")) -> list[dict[str, Any]]:
+def files(home: Path = HOME) -> list[dict[str, Any]]:
     """Return every file that was written here: `path`, what is `expected` and what was `found`, None where it is gone.
 
-    Both are SHA-256 (hex) of the file that was recorded. nginx's upstream follows the release that serves, so it is
-    compared with that one's port, both in words.
+    Both are SHA-256 (hex) of the file that was recorded.
     """
     wanted: dict[str, str] = {}
-    rows = []
     with contextlib.suppress(Unseen):
         for name, digest in release(home)["files"].items():
             wanted[str(home / "current" / name)] = str(digest)
             if name in _LINKED:
                 wanted[str(home / name)] = str(digest)
-        rows += _upstream(root, home)
     for note in expected(home).values():
         for path, facts in note["files"].items():
             digest = facts.get("sha256") if isinstance(facts, dict) else facts
             if isinstance(digest, str):
                 wanted[path] = digest
-    rows += [{"path": path, "expected": digest, "found": _sha256(Path(path))} for path, digest in wanted.items()]
+    rows = [{"path": path, "expected": digest, "found": _sha256(Path(path))} for path, digest in wanted.items()]
     return sorted(rows, key=lambda row: str(row["path"]))
-
-
-def _upstream(root: Path, home: Path) -> list[dict[str, Any]]:
-    port = re.search(r"^AI_GATEWAY_PORT=(\d+)$", read_or(home / "current" / ".env"), re.MULTILINE)
-    if not port:
-        return []
-    path = root / UPSTREAM
-    lines = [line.strip() for line in read_or(path).splitlines()]
-    found = " ".join(line for line in lines if line and not line.startswith("#")) if path.exists() else None
-    return [{"path": str(path), "expected": f"server 127.0.0.1:{port[1]};", "found": found}]
 
 
 def _sha256(path: Path) -> str | None:

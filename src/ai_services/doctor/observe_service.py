@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import http.client
 import json
@@ -9,9 +10,10 @@ import pkgutil
 import re
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
-from ai_services.doctor.bounded import Unseen, as_object, ask
+from ai_services.doctor.bounded import Unseen, as_object, ask, read
 from ai_services.doctor.observe_door import gateway_port
 
 HEALTH_TIMEOUT_S = 10.0
@@ -53,6 +55,19 @@ def gateway() -> dict[str, Any]:
         else {}
     )
     return {"answers": True, "why": "", "url": url, "version": str(said.get("version", "unknown")), "components": rows}
+
+
+def takeover(root: Path = Path("/")) -> dict[str, Any]:
+    """Return `asked`, the port that nginx asks first, and `paused`: what callers wait for, as "NAME by OWNER (WHY)"."""
+    paused = []
+    with contextlib.suppress(Unseen):
+        key = (read(root / "opt/ai/secrets/admin.key").split() or [""])[0]
+        status, said = _request("GET", "/api/admin/backends", key, HEALTH_TIMEOUT_S)
+        for row in said.get("backends") or [] if status == 200 else []:
+            if isinstance(pause := row.get("paused"), dict):
+                ends = f"ends in {pause.get('ends_in_s', '?')} s"
+                paused.append(f"{row.get('name')} by {pause.get('owner')} ({pause.get('why')}; {ends})")
+    return {"asked": gateway_port(root), "paused": paused}
 
 
 def transcription(key: str) -> dict[str, Any]:

@@ -74,8 +74,9 @@ CONTAINERS = (
     Fault("daemon.json broken", {"docker": "is not JSON"}, f"keep {_DAEMON}; echo '{{\"log-driver\": ' >{_DAEMON}", f"back {_DAEMON}"),
     Fault("daemon.json not in force", {"docker": "live-restore is true, the file says false"},
           f"keep {_DAEMON}; sed -i '/live-restore/s/true/false/' {_DAEMON}", f"back {_DAEMON}", "warning"),
-    Fault("gateway silent", {"gateway": "nobody listens"}, "docker stop -t 5 gateway", "docker start gateway; healthy gateway"),
+    Fault("gateway silent", {"gateway": "nobody listens"}, "docker stop -t 5 $(gateway)", "docker start $(gateway); healthy $(gateway); /opt/ai/bin/doctor --fix --only takeover >/dev/null || true"),
     Fault("gateway talks nonsense", {"gateway": "is not JSON"}, "impostor '{\"status\": \"ok\", \"comp'", "impostor_gone"),
+    Fault("nginx asks the other port", {"takeover": "and the gateway has"}, "turn_switch", "[ -z \"$(/opt/ai/bin/doctor --only takeover | grep -F asks)\" ] || turn_switch", "warning", mends="takeover"),
     Fault("another one answers", {"transcription": "0 % of the words right", "completion": "answered nothing", "keys": "without a key is answered 200"},
           "impostor '{\"text\": \"zzz\"}'", "impostor_gone"),
 )  # fmt: skip

@@ -4,7 +4,7 @@ kept=/root/faults-kept
 live=$(echo /etc/letsencrypt/live/*/)
 live=${live%/}
 domain=${live##*/}
-upstream=/etc/nginx/ai/upstream.conf
+switch=/opt/ai/switch/8081
 record=/opt/ai/current/release.json
 lock=/run/ai-services/lock
 mkdir -p "${lock%/*}"
@@ -47,9 +47,16 @@ by_hand() {
         --stop-timeout 1 --entrypoint sleep "$@" "$(docker inspect -f '{{.Image}}' ollama)" 1000 >/dev/null
 }
 
-# impostor JSON: somebody else sits where nginx finds the gateway, and answers everything with that.
+gateway() { docker ps -aq --filter label=com.docker.compose.project=ai --filter label=com.docker.compose.service=gateway | tail -n 1; }
+
+turn_switch() { if [ -e $switch ]; then rm $switch; else mkdir -p ${switch%/*} && touch $switch; fi; }
+asked_port() { if [ -e $switch ]; then echo 8081; else echo 8080; fi; }
+
+# impostor JSON: somebody else sits on the gateway's other port, where nginx is sent, and answers everything with that.
 impostor() {
-    keep $upstream
+    local port
+    turn_switch
+    port=$(asked_port)
     systemd-run -q --unit impostor python3 -c '
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -60,13 +67,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(sys.argv[1].encode())
     do_POST = do_GET
-http.server.ThreadingHTTPServer(("127.0.0.1", 8099), Handler).serve_forever()' "$1"
-    listens 8099
-    echo 'server 127.0.0.1:8099;' >$upstream
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()' "$1" "$port"
+    listens "$port"
 }
 
 impostor_gone() {
-    back $upstream
+    turn_switch
     systemctl stop impostor
 }
 

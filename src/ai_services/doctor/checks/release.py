@@ -27,8 +27,8 @@ def release(seen: Seen) -> Verdict:
 def drift(seen: Seen) -> Verdict:
     """Are the files on the host those that were deployed: the release's own, nginx's, and all that the roles noted?
 
-    Every file is compared with the hash recorded when it was written, and nginx's upstream with the port of the release
-    that serves. A change by hand works until the next deploy takes it away: put it into `ai.yml` instead.
+    Every file is compared with the hash recorded when it was written. A change by hand works until the next deploy
+    takes it away: put it into `ai.yml` instead.
     `./ai deploy HOST --check --diff` shows the lines.
     """
     rows = seen["files"]
@@ -103,3 +103,34 @@ def deploys(seen: Seen) -> Verdict:
         )
     torn = f", {journal['garbage']} of them unreadable" if journal["garbage"] else ""
     return ok(f"no deploy is open; {journal['lines']} lines in the journal{torn}")
+
+
+@check("takeover", GROUP)
+def takeover(seen: Seen) -> Verdict:
+    """Did a change of the release leave something behind: two gateways, a pause, an nginx that asks the other port?
+
+    While a release takes over there are two gateways, and callers of an engine that is exchanged wait. Afterwards
+    there is one, and nothing is paused; a pause whose owner died ends by itself within a minute. Where nginx asks a
+    port that nobody has, it asks the other one, so nobody notices: `--fix` points it right.
+    """
+    found, lock = seen["takeover"], seen["lock"]
+    rows = [row for row in seen["containers"] if row["service"] == "gateway" and row["state"] == "running"]
+    if not rows:
+        return skipped("no gateway runs")
+    ports = sorted(int(str(port).rpartition(":")[2]) for row in rows for port in row["published"])
+    if lock["held"]:
+        return ok("a change is going on")
+    again = "`./ai deploy HOST` again: it goes on from what is there"
+    if len(rows) > 1:
+        return warning(f"two gateways run ({', '.join(row['name'] for row in rows)}): a change broke off", again)
+    if found["paused"]:
+        return warning(
+            f"callers wait: {'; '.join(found['paused'])}", "It ends by itself; then `./ai deploy HOST` again"
+        )
+    if ports and found["asked"] not in ports:
+        return warning(
+            f"nginx asks {found['asked']} first, and the gateway has {ports[0]}: it answers, by the second try",
+            "`./ai doctor --fix`, or `sudo /opt/ai/bin/ai-stack boot`",
+            Fix("point-switch", str(ports[0])),
+        )
+    return ok(f"one gateway, on {found['asked']}; nobody waits")

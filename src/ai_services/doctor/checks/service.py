@@ -24,7 +24,7 @@ def gateway(seen: Seen) -> Verdict:
     down = [
         f"{name} ({row.get('reason', row.get('status', '?'))})"
         for name, row in sorted(found["components"].items())
-        if row.get("status") != "ok"
+        if row.get("status") not in ("ok", "paused")
     ]
     if down:
         return failed(f"not well: {', '.join(down)}", _LOGS.format("NAME"))
