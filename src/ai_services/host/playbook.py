@@ -24,6 +24,17 @@ _LOOK_EVERY_S: Final = 0.2
 # From Ctrl-C to the end: Ansible needs a moment to end its workers, and so does ssh.
 _GRACE_S: Final = 10.0
 
+# Ansible gets SIGINT when this process is no more, also by kill -9. Else it would go on, and a second run, which finds
+# the lock of a dead one, would work beside it.
+_ENDS_WITH_US: Final = (
+    [
+        sys.executable, "-c",
+        "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 2, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
+    ]
+    if sys.platform == "linux"
+    else []
+)  # fmt: skip
+
 Event = dict[str, Any]
 
 
@@ -59,7 +70,7 @@ class Run:
             # A session of its own: Ctrl-C reaches us alone, and we end Ansible in order. No terminal either, so
             # that nothing down there waits for an answer that nobody sees.
             process = subprocess.Popen(
-                command,
+                [*_ENDS_WITH_US, *command],
                 cwd=Path.cwd(),
                 env=_environment(folder, events) | self.environment,
                 stdin=subprocess.DEVNULL,
