@@ -28,9 +28,10 @@ TITLES: Final = {
     "firewall": "Firewall",
     "Verify": "Asking from outside",
     "Remove": "Reading the system",
+    "Migrate": "Reading the system",
 }
 # Plays that only prepare: not worth a line of their own when all went well.
-_QUIET: Final = {"Settings", "Host", "Remove"}
+_QUIET: Final = {"Settings", "Host", "Remove", "Migrate"}
 # Where there is no line to redraw, a long task says so this often.
 HEARTBEAT_S: Final = 15.0
 
