@@ -17,6 +17,7 @@ from .engine import EngineError
 from .journal import broken_off
 from .observe import GATEWAY
 from .releases import ReleaseError
+from .reserve import NoRoomError, Reserve
 
 _FAULTS = (ChangeError, ComposeError, UnhealthyError, EngineError, AdminError, ReleaseError, OSError)
 
@@ -31,6 +32,9 @@ def activate(change: Change) -> list[str]:
     Raises:
         ActivationError: it did not work; the release that served before is back, or said not to be.
     """
+    # Of what an earlier run left: a disk that it filled must not keep this one from mending.
+    reserve = Reserve.of(change.root, change.engine)
+    change = dataclasses.replace(change, journal=dataclasses.replace(change.journal, relief=reserve.free))
     release, before = change.release, change.store.current
     try:
         todo = change.compose.differences()
@@ -43,16 +47,26 @@ def activate(change: Change) -> list[str]:
         _close(change)
         return []
     try:
-        with change.journal.step("activate", release, "; ".join(todo)):
-            change.say("; ".join(todo) or "nothing to start")
-            _reach(change, before)
-            change.store.switch(release)
-    except _FAULTS as error:
-        raise ActivationError(f"{error}\n{_undo(change, before)}") from error
-    _close(change)
+        with reserve.held():
+            _carry_out(change, before, todo, reserve)
+    except NoRoomError as error:
+        raise ActivationError(f"Nothing was changed. {error}") from error
     if before != release:
         todo.append(f"release {release} serves" + (f" instead of {before}" if before else ""))
     return todo
+
+
+def _carry_out(change: Change, before: str | None, todo: list[str], reserve: Reserve) -> None:
+    try:
+        with change.journal.step("activate", change.release, "; ".join(todo)):
+            change.say("; ".join(todo) or "nothing to start")
+            _reach(change, before)
+            change.store.switch(change.release)
+    except _FAULTS as error:
+        # If it was for want of room, what was kept for the way back is given free now.
+        reserve.free()
+        raise ActivationError(f"{error}\n{_undo(change, before)}") from error
+    _close(change)
 
 
 def _reach(change: Change, before: str | None) -> None:

@@ -112,6 +112,8 @@ def _back(change: Change, service: str, before: str | None) -> str:
     """Bring the engine of before back at once, still under the pause; what became of it, in a sentence."""
     if before is None or before == change.release:
         return ""
+    # On a full disk the one before could not be made again either.
+    change.journal.relief()
     compose = Compose(change.root, change.store.path(before), change.engine)
     try:
         if service not in compose.services():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,13 +23,27 @@ def utc_now() -> str:
 
 @dataclass(frozen=True)
 class Journal:
-    """Appends to `path`; `by` is who is at work, as user@machine."""
+    """Appends to `path`; `by` is who is at work, as user@machine. `relief` makes room on a full disk, once."""
 
     path: Path
     by: str
+    relief: Callable[[], None] = lambda: None
 
     def write(self, step: str, state: str, release: str | None, detail: str = "") -> None:
-        """Append one line and bring it to the disk before returning."""
+        """Append one line and bring it to the disk before returning.
+
+        Raises:
+            OSError: it cannot be written, also with the room that is kept for that.
+        """
+        try:
+            self._write(step, state, release, detail)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self.relief()
+            self._write(step, state, release, detail)
+
+    def _write(self, step: str, state: str, release: str | None, detail: str) -> None:
         line = {
             "time": utc_now(),
             "release": release,
@@ -42,7 +57,9 @@ class Journal:
         try:
             # A line torn by a power loss must not swallow the one that follows it.
             torn = "\n" if _is_torn(descriptor) else ""
-            os.write(descriptor, (torn + json.dumps(line, ensure_ascii=False) + "\n").encode())
+            raw = (torn + json.dumps(line, ensure_ascii=False) + "\n").encode()
+            if os.write(descriptor, raw) != len(raw):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

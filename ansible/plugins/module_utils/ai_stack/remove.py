@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .compose import PROJECT
 from .engine import Engine, EngineError
 from .journal import Journal
+from .observe import PROJECT
 from .releases import Store
 
 _DOWN_TIMEOUT_S = 300

@@ -139,9 +139,10 @@ def _check(root: Path, release: str) -> None:
         )
     now = dict(store.about(store.current or "").get("schemas", {}))
     for service, schema in dict(store.about(release).get("schemas", {})).items():
-        if int(now.get(service, schema)) > int(schema) + 1:
+        ahead = int(now.get(service) or schema) - int(schema)
+        if ahead > 1:
             raise Refused(
-                f"The data of {service} are {int(now[service]) - int(schema)} steps ahead of release {release}, which "
+                f"The data of {service} are {ahead} steps ahead of release {release}, which "
                 "reads those of one step. Go back one release at a time, or restore a backup."
             )
 
