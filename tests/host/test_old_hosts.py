@@ -77,7 +77,8 @@ def test_a_look_finds_the_truth_and_changes_nothing(old: tuple[Lab, str, Truth])
     assert set(truth.files) <= set(service.files)
     assert ((service.unit.name,) if service.unit else ()) == truth.units
     assert ((service.container.name,) if service.container else ()) == truth.containers
-    assert truth.cache in {place for store in service.stores for place in (store.name, store.path)}
+    caches = {place for store in service.stores for place in (store.name, store.path, f"{store.path}/hub")}
+    assert truth.cache in caches
     assert found.front.kind == truth.front
     assert {site.file for site in found.front.of(service)} == set(truth.sites)
     assert {name for site in found.front.of(service) for name in site.names} == set(truth.names if truth.sites else ())

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ai_services.host.plan import make_plan as host_plan
 from ai_services.host.plan_types import Note, Notes
-from ai_services.migrate import estimate, render, words
+from ai_services.migrate import estimate, plan_checks, render, words
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import API_NAMES, Found, Service
 from ai_services.migrate.plan_types import FileChange, MigrationPlan
 
-_OUR_NAMES: Final = ("gateway", "whisper-api", "ollama")
-_OUR_PORTS: Final = (8080, 8081)
-_EXPIRES_SOON: Final = datetime.timedelta(days=3)
 # Said better here, with what only a migration knows.
 _REPLACED: Final = {"disk", "port_80", "port_443", "other_containers", "docker_old"}
 
@@ -42,14 +38,15 @@ def make(
     notes.refusals += [note for note in wanted.refusals if note.code not in _REPLACED]
     notes.warnings += [note for note in wanted.warnings if note.code not in _REPLACED]
     if any(note.code == "docker_old" for note in wanted.refusals):
-        _refuse_docker(found, notes)
+        plan_checks.refuse_docker(found, notes)
     room = estimate.room(found, settings, wanted)
     if not room.is_enough:
-        _refuse_room(room, settings, notes)
-    _check_service(found, service, notes)
-    _check_front(found, service, now, notes)
-    _check_ports(found, service, notes)
-    _check_callers(found, settings, notes)
+        plan_checks.refuse_room(room, settings, notes)
+    plan_checks.check_service(found, service, notes)
+    plan_checks.check_model(service, settings, notes)
+    plan_checks.check_front(found, service, now, notes)
+    plan_checks.check_ports(found, service, notes)
+    plan_checks.check_callers(found, settings, notes)
     retire = tuple(_retired(found, service))
     return MigrationPlan(
         service=service.name,
@@ -112,192 +109,6 @@ def unchosen(found: Found, wanted: str | None) -> tuple[Note, ...]:
 
 def _sounds_like_speech(image: str) -> bool:
     return any(word in image for word in ("whisper", "speaches", "asr"))
-
-
-def _refuse_room(room: Any, settings: Mapping[str, Any], notes: Notes) -> None:
-    parts = ", ".join(f"{name} {_gib(size)}" for name, size in room.parts.items())
-    free = "; ".join(f"{name}: {_gib(size)}" for name, size in room.could_free.items())
-    missing = room.need_mib - (room.free_mib or 0)
-    ways = {
-        "unused images": "docker image prune -a", "build cache": "docker builder prune",
-        "stopped containers": "docker container prune", "apt's package cache": "apt-get clean",
-        "the journal": "journalctl --vacuum-size=100M",
-    }  # fmt: skip
-    first = [ways[name] for name in room.could_free if name in ways]
-    notes.refuse(
-        "disk",
-        f"{room.mount} has {_gib(room.free_mib)} free; {_gib(room.need_mib)} are needed before anything stops, "
-        f"{_gib(missing)} more than there are.",
-        f"Needed: {parts}. "
-        + (f"Could be freed there: {free}." if free else "Nothing was seen that could be freed easily."),
-        (f"Look at each before you run it, there: {'; '.join(first)}. " if first else "")
-        + f"Or choose smaller models (ai_ollama_model={settings.get('ai_ollama_model')}, "
-        f"ai_whisper_model={settings.get('ai_whisper_model')}), or give the machine a larger disk.",
-    )
-
-
-def _refuse_docker(found: Found, notes: Notes) -> None:
-    version = (found.machine.get("docker") or {}).get("version")
-    running = ", ".join(one.name for one in found.containers if one.state == "running")
-    notes.refuse(
-        "docker_old", f"Docker {version} is installed, and engines before 24 get no security fixes.",
-        f"Exchanging the engine restarts every container ({running}), which no caller could be spared.",
-        "Do it at a time of your choosing: Docker's own repository (docs.docker.com/engine/install), packages "
-        "docker-ce and docker-compose-plugin in place of docker.io; volumes and containers stay. Then run this again.",
-    )  # fmt: skip
-
-
-def _gib(mib: int | None) -> str:
-    return f"{(mib or 0) / 1024:.1f} GiB" if (mib or 0) >= 1024 else f"{mib} MiB"
-
-
-def _check_service(found: Found, service: Service, notes: Notes) -> None:
-    if service.api == "unknown":
-        notes.warn(
-            "unknown_api", f"{service.name} has an API that is not known here.",
-            "Its routes cannot be kept: it is stopped at the end, and its callers have to change.",
-            "Tell its callers first; --rollback brings it back until --finalize.",
-        )  # fmt: skip
-    if service.healthy is False:
-        notes.warn(
-            "not_healthy", f"{service.name} does not answer its own health check.",
-            "What it answers today cannot be compared with what ours will.", "See whether it works before you go on.",
-        )  # fmt: skip
-    if service.how == "venv":
-        notes.refuse(
-            "by_hand", f"{service.name} (process {service.process}) was started by hand: neither unit nor container.",
-            "It could be stopped, and nothing here could start it again for a rollback.",
-            "Give it a systemd unit, start it by that, and run this again.",
-        )  # fmt: skip
-    if service.port is None:
-        notes.refuse(
-            "no_port", f"{service.name} listens on no TCP port that could be seen.",
-            "Without it, it is not known what its callers use.", "Start it, and run this again.",
-        )  # fmt: skip
-    if found.release:
-        notes.refuse(
-            "already_ours", f"Release {found.release} of ai-services serves on this host already.",
-            "A migration is for a host that has none.", "Bring it up to date: ./ai upgrade HOST, or ./ai deploy HOST",
-        )  # fmt: skip
-    own = [one for one in found.containers if one.name in _OUR_NAMES and one.name != service.name]
-    own = [one for one in own if found.ollama is None or one.name != found.ollama.name]
-    for one in own:
-        notes.refuse(
-            "name_taken", f"A container named {one.name} is here, and it is no part of the service.",
-            "One of ours has that name.", f"Rename it, if it may be: docker rename {one.name} {one.name}-old",
-        )  # fmt: skip
-    if service.container and service.container.restart == "no" and not service.container.compose_project:
-        notes.warn(
-            "no_restart", f"{service.name} does not come back after a reboot (its restart policy is no).",
-            "If the host reboots before our engine has taken over, the old one stays down.",
-            f"Nothing to do, or: docker update --restart unless-stopped {service.name}",
-        )  # fmt: skip
-
-
-def _check_front(found: Found, service: Service, now: datetime.datetime | None, notes: Notes) -> None:
-    front = found.front
-    if front.kind == "none":
-        return
-    if front.kind != "nginx" or front.how.startswith("container "):
-        name = front.how.removeprefix("container ").removesuffix(".service")
-        notes.refuse(
-            "front", f"Ports 80 and 443 belong to {front.kind} ({front.how}).",
-            f"Its {len(front.sites)} sites are understood, but only nginx of the host itself can be switched over "
-            "without an interruption.",
-            f"Let it hand its sites to nginx, or free the ports (stop {name}) at a time that suits you.",
-        )  # fmt: skip
-        return
-    if front.sound is False:
-        notes.refuse(
-            "nginx_broken", "nginx's configuration does not pass its own test.",
-            "; ".join(fact.what for fact in front.facts if "broken" in fact.what) or "See nginx -t there.",
-            "Mend it first: sudo nginx -t",
-        )  # fmt: skip
-    sites = front.of(service)
-    for site in sites:
-        if site.others:
-            notes.refuse(
-                "mixed_site",
-                f"The site {' '.join(site.names) or 'without a name'} ({site.file}:{site.line}) serves more than "
-                f"{service.name}.",
-                f"These would end: {', '.join(site.others)}.",
-                "Move them to a site (a server block in a file) of their own, or give the old API one.",
-            )  # fmt: skip
-    files = {site.file for site in sites}
-    for site in front.others(service):
-        if site.file in files:
-            notes.refuse(
-                "mixed_file",
-                f"{site.file} holds the site {' '.join(site.names) or 'without a name'} beside that of {service.name}.",
-                "The file is put aside as a whole, and the other site must survive.",
-                "Move the other server block to a file of its own, and reload nginx.",
-            )  # fmt: skip
-    _check_certificates(found, service, now, notes)
-
-
-def _check_certificates(found: Found, service: Service, now: datetime.datetime | None, notes: Notes) -> None:
-    at = now or datetime.datetime.now(datetime.UTC)
-    used = {site.certificate for site in found.front.of(service) if site.tls}
-    for certificate in found.front.certificates:
-        if certificate.path not in used or not certificate.not_after:
-            continue
-        until = datetime.datetime.fromisoformat(certificate.not_after)
-        if until < at + _EXPIRES_SOON:
-            state = "has expired" if until < at else "expires within three days"
-            notes.warn(
-                "certificate_ends", f"The certificate {certificate.path} {state} ({until:%Y-%m-%d}).",
-                "The old names keep it; whoever checks it will refuse them.",
-                f"Renew it: sudo certbot renew --cert-name {certificate.lineage}" if certificate.lineage
-                else "Put a new one in its place.",
-            )  # fmt: skip
-
-
-def _check_ports(found: Found, service: Service, notes: Notes) -> None:
-    own = {port.port for port in service.ports} | {port.port for port in (found.ollama.ports if found.ollama else ())}
-    for number in (*_OUR_PORTS, 80, 443):
-        holders = [
-            str(one.get("process") or "a process that cannot be seen")
-            for one in found.machine.get("ports") or ()
-            if isinstance(one, Mapping) and one.get("proto") == "tcp" and one.get("port") == number
-        ]
-        container = next((one.name for one in found.containers if any(port.port == number for port in one.ports)), "")
-        if number in own:
-            # host.plan says it of strangers; here it is the service itself that has the port.
-            if number in _OUR_PORTS:
-                notes.refusals[:] = [note for note in notes.refusals if note.code != f"port_{number}"]
-                notes.refuse(
-                    f"port_{number}", f"{service.name} itself listens on port {number}.",
-                    "The gateway is published on 127.0.0.1:8080 and 8081, one for each of two releases.",
-                    "Publish the old service on another port, let its callers follow, and run this again.",
-                )  # fmt: skip
-            continue
-        if number in (80, 443) and found.front.kind == "none" and (holders or container):
-            notes.refuse(
-                f"port_{number}", f"Port {number} belongs to {container or ', '.join(sorted(set(holders)))}.",
-                "nginx of this stack answers there.", "Free it (stop what listens there), or use another host.",
-            )  # fmt: skip
-
-
-def _check_callers(found: Found, settings: Mapping[str, Any], notes: Notes) -> None:
-    allowed: Sequence[str] = settings.get("ai_allowed_networks") or ()
-    if "any" in allowed or settings.get("ai_firewall") == "off":
-        return
-    networks = [ipaddress.ip_network(text) for text in allowed]
-    shut_out = []
-    for client in found.clients:
-        try:
-            address = ipaddress.ip_address(client.address)
-        except ValueError:
-            continue
-        if not address.is_loopback and not any(address in network for network in networks):
-            shut_out.append(client.address)
-    if shut_out:
-        addresses = ", ".join(sorted(set(shut_out))[:8])
-        notes.warn(
-            "callers_shut_out", f"Callers are connected that would not be let in: {addresses}.",
-            "ai_allowed_networks names the networks that may reach the host afterwards.",
-            "Add theirs (or any) to ai_allowed_networks, if they are meant to stay.",
-        )  # fmt: skip
 
 
 def _retired(found: Found, service: Service) -> list[str]:

@@ -101,6 +101,8 @@ def answers(service: Service, settings: Mapping[str, Any], derived: Derived) -> 
         key = "with one of the host's keys, which they did not need before"
     lines = [f"{ROUTES[service.api]} at {_door(door)}: {key}" for door in derived.listeners]
     domain = settings.get("ai_domain")
+    if domain and service.api == "speaches":
+        lines.append(f"/v1/audio/transcriptions at {domain} answers as speaches does, for everybody")
     if domain:
         lines.append(f"everything else of ai-services at {domain}, with a key")
     return tuple(lines)
