@@ -69,7 +69,9 @@ def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
         files.append(SavedFile(name, len(contents[name]), digest, mode, status.st_uid, status.st_gid))
     if (total := sum(map(len, contents.values()))) > FILES_LIMIT_BYTES:
         raise CollectError(f"Keys and settings take {total} bytes, more than any host's: look into /opt/ai/secrets.")
-    declared = {each.stream: each for each in services.read(root / places.DECLARED) if _is_deployed(each)}
+    declared = {
+        each.stream: each for each in services.read(*(root / path for path in places.DECLARED)) if _is_deployed(each)
+    }
     streams = [*([MIGRATION] if (root / places.MIGRATIONS).is_dir() else []), *declared]
     manifest = Manifest(
         id=secrets.token_hex(8),

@@ -84,7 +84,7 @@ def streams(source: BinaryIO, root: Path, say: Callable[[str], None]) -> None:
         ArchiveError: it is not ours or not whole.
         DockerError: a service could not take what it had saved.
     """
-    declared = {each.stream: each for each in services.read(root / places.DECLARED)}
+    declared = {each.stream: each for each in services.read(*(root / path for path in places.DECLARED))}
     taking: _Taking | None = None
     for event in events(source):
         if isinstance(event, Manifest):

@@ -14,7 +14,8 @@ SECRETS = HOME / "secrets"
 LETSENCRYPT = Path("etc/letsencrypt")
 OWN_CERTIFICATE = Path("etc/nginx/ai")
 EXTRA_CA = Path("usr/local/share/ca-certificates/ai-extra-ca.crt")
-DECLARED = HOME / "backup" / "services.json"
+# What our services want saved, and what the host's owner has beside them.
+DECLARED = (HOME / "backup" / "services.json", HOME / "backup" / "own.json")
 JOURNAL = HOME / "journal.jsonl"
 MIGRATIONS = HOME / "migration"
 # Laid out by a restore, taken up by the roles: what they would otherwise make or obtain.

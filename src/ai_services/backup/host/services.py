@@ -1,5 +1,7 @@
 """What else services want saved: /opt/ai/backup/services.json, made from bootstrap/ai/backup/<service>.yaml.
 
+Whoever runs something of their own on the host may declare it in own.json beside that, in the same way.
+
 {"<service>": {"dumps":   [{"name", "container", "save": [words], "restore": [words]}],
                "volumes": ["<Docker volume>"]}}
 
@@ -35,18 +37,27 @@ class Declared:
     volume: str = ""
 
 
-def read(path: Path) -> list[Declared]:
-    """Return what is declared in the file; nothing where it is not there.
+def read(*paths: Path) -> list[Declared]:
+    """Return what is declared in the files; nothing where one is not there.
 
     Raises:
-        DeclarationError: it is not as it has to be.
+        DeclarationError: one is not as it has to be, or two declare the same.
     """
-    try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return []
-    except ValueError:
-        raise DeclarationError(f"{path} is no JSON. `./ai deploy HOST` writes it anew.") from None
+    found: dict[Stream, Declared] = {}
+    for path in paths:
+        try:
+            declared = parse(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            raise DeclarationError(f"{path} is no JSON.") from None
+        except DeclarationError as error:
+            raise DeclarationError(f"{path}: {error}") from None
+        for each in declared:
+            if each.stream in found:
+                raise DeclarationError(f"{path}: {each.stream} is declared elsewhere too.")
+            found[each.stream] = each
+    return list(found.values())
 
 
 def parse(raw: Any) -> list[Declared]:
