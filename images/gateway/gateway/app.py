@@ -135,7 +135,7 @@ def build_app(settings: GatewaySettings) -> App:
     for backend in registry.backends:
         if backend.standby is not None:
             takeovers[backend.name] = takeover = TakeOver(backend, backend.standby, upstream)
-            admission.gates[backend.name].on_abandoned = takeover.forget
+            admission.gates[backend.name].on_abandoned = takeover.doubt
     services = Services(settings, registry, upstream, admission, takeovers)
     table = routes_of(settings, registry)
     return ServiceShell(

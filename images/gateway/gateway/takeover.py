@@ -35,10 +35,12 @@ class TakeOver:
         self._checked_at = float("-inf")
         # whether the standby is the one that answers
         self.active = True
+        # a pause ended without its owner's word: one may have been exchanged for the other
+        self._doubtful = False
 
     async def target(self, route: Route, *, paused: bool) -> Backend:
         """Who answers `route` now. Raises ServiceError 503 for a route that the standby has not."""
-        if self.active or paused:
+        if self.active or paused or self._doubtful:
             await self._check(within_s=0.0 if paused else CHECK_EVERY_S)
         if not self.active:
             return self._primary
@@ -55,11 +57,13 @@ class TakeOver:
 
     async def decide(self) -> None:
         """Look anew which of the two is to answer, because one may have been exchanged for the other."""
+        if self._checking is not None and not self._checking.done():
+            await asyncio.shield(self._checking)  # it may have asked before the exchange
         await self._check(within_s=0.0)
 
-    def forget(self) -> None:
-        """A pause ended without its owner: what was known may be wrong."""
-        self.active = True
+    def doubt(self) -> None:
+        """Look anew with the next request."""
+        self._doubtful = True
         self._checked_at = float("-inf")
 
     async def _check(self, within_s: float) -> None:
@@ -79,6 +83,7 @@ class TakeOver:
             get_logger().info("taken_over" if not active else "given_back", backend=self._primary.name)
         self.active = active
         self._checked_at = time.monotonic()
+        self._doubtful = False
 
     async def _is_healthy(self) -> bool:
         return await self._upstream.probe(self._primary, "/health", CHECK_TIMEOUT_S) == 200
