@@ -325,7 +325,7 @@ class HostSettings(BaseModel):
 
     ai_backup_recipients: Annotated[list[str], Recipients] = setting(
         [], "Who can open the backups that the host makes by itself; while nobody can, it makes none.", _BACKUPS,
-        "backup", example=["age1…"],
+        "backup", example=["age1zc23azf8ec4n0hqlh4lsr3ea3lfj3f9t7ejetuqkx54j3ntrjgss7nd7lp"],
     )  # fmt: skip
     ai_backup_to: Annotated[str, Place] = setting(
         "/var/backups/ai-services", "Where the host keeps them; another disk or another machine is better.", _BACKUPS,
