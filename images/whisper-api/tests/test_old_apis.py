@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
-from host.lab.old.locally import SENTENCE, caller, old_service
+from host.lab.old.locally import caller
 from host.lab.old.recorded import Caller, Case, cases
 from support.whisper import WhisperServer, whisper_server
 

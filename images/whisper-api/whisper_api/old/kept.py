@@ -58,7 +58,8 @@ class Results:
 
     def begin(self, kept: Kept, work: Awaitable[Answer], held: contextlib.AsyncExitStack) -> None:
         """Work on `kept` from now on; `held` (its place, its files) is given back at the end."""
-        self._sweep()
+        self._drop_expired()
+        self._make_room()
         kept.used_at = self._clock()
         self._kept[kept.id] = kept
         task = asyncio.create_task(self._work(kept, work, held))
@@ -67,7 +68,7 @@ class Results:
 
     def find(self, name: str) -> Kept | None:
         """The one with this id, whose life begins anew; None where there is none, or none any more."""
-        self._sweep()
+        self._drop_expired()
         kept = self._kept.get(name)
         if kept is not None:
             kept.used_at = self._clock()
@@ -91,10 +92,12 @@ class Results:
                 kept.finished, kept.is_over = now(), True
                 kept.used_at = self._clock()
 
-    def _sweep(self) -> None:
+    def _drop_expired(self) -> None:
         oldest = self._clock() - self._keep_s
         for name in [name for name, one in self._kept.items() if one.is_over and one.used_at < oldest]:
             del self._kept[name]
+
+    def _make_room(self) -> None:
         over = [name for name, one in self._kept.items() if one.is_over]
         for name in over[: max(0, len(self._kept) - MOST + 1)]:
             del self._kept[name]
