@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ Seen = dict[str, Any]
 
 
 def seen(kind: str) -> Seen:
-    """What was seen of an old host of this kind; a copy to change."""
+    """What was seen of an old host of this kind, as if it were now; a copy to change."""
     content: Seen = json.loads((RECORDED / f"{kind}.json").read_text())
+    now = datetime.datetime.now(datetime.UTC)
+    content["facts"]["clock"]["utc"] = now.isoformat()
+    for one in content["certificates"]:
+        one["not_after"] = (now + datetime.timedelta(days=60)).isoformat()
     return content
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Final
 
@@ -47,9 +48,7 @@ def _service(service: Service, screen: Screen) -> None:
         screen.say(f"    {fact.what}  [{fact.evidence}]")
     for store in service.stores:
         size = "" if store.size_mib is None else f", {store.size_mib} MiB"
-        screen.say(
-            f"    {store.kind} {store.name or store.path}{f' with {store.holds} models' if store.holds else ''}{size}"
-        )
+        screen.say(f"    {words.store_of(store)}{f' with {store.holds} models' if store.holds else ''}{size}")
 
 
 def show_notes(refusals: Iterable[Note], warnings: Iterable[Note], screen: Screen) -> None:
@@ -88,7 +87,7 @@ def show_plan(plan: MigrationPlan, screen: Screen) -> None:
     if plan.settings:
         screen.say("Settings from the host:")
         for name, value in plan.settings.items():
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')
             screen.say(f"  {name}: {shown}  [{plan.reasons.get(name, '')}]")
     for change in plan.files:
         screen.say(f"File {change.path}{'' if change.exact else ' (the role writes it; about so)'}:")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ai_services.migrate.compose import Derived
-from ai_services.migrate.found import API_NAMES, Found, Service
+from ai_services.migrate.found import API_NAMES, Found, Service, Store
 from ai_services.migrate.plan_types import Listener, Step
 
 ROUTES: Final = {
@@ -69,9 +69,7 @@ def stays(found: Found, service: Service) -> tuple[str, ...]:
     lines = [f"container {one.name} ({one.image})" for one in found.others if one.state == "running"]
     sites = [site for site in found.front.others(service) if site.names]
     lines += [f"{found.front.kind}'s site {' '.join(site.names)} ({site.file})" for site in sites]
-    lines += [
-        f"{store.kind} {store.name} of the old service, with its models" for store in service.stores if store.holds
-    ]
+    lines += [f"{store_of(store)} of the old service, with its models" for store in service.stores if store.holds]
     lines += [f"file {path}" for path in service.files]
     nvidia = found.machine.get("nvidia")
     if isinstance(nvidia, Mapping) and nvidia.get("module_version"):
@@ -116,6 +114,11 @@ def rollback(found: Found, service: Service) -> tuple[str, ...]:
     if service.container:
         lines.append(f"image {service.container.image} and its volumes are kept until --finalize")
     return tuple(lines)
+
+
+def store_of(store: Store) -> str:
+    """Return a volume or folder by its name or path."""
+    return f"volume {store.name}" if store.kind == "volume" else f"folder {store.path}"
 
 
 def _door(door: Listener) -> str:
