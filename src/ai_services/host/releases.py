@@ -81,6 +81,29 @@ class Releases:
             begun = self._ask(remote, [*words, "--detach", "--run", run, "--json"])
         return self._follow(str(begun["run"]), told)
 
+    def wait_for_orphan(self) -> None:
+        """Where a change is at work whose operator is gone, wait for its end: it is nobody's any more, and not in vain.
+
+        Raises:
+            OperatorError: the host was lost for too long.
+        """
+        with Remote.open(self.target, self.screen) as remote:
+            if not self.brings_its_tool(remote):
+                return
+            found = self._ask(remote, ["running", "--json"])
+        if not found.get("run") or not found.get("orphan"):
+            return
+        owner = found.get("owner") or {}
+        who = f"{owner.get('user', 'somebody')} on {owner.get('host', 'another machine')}"
+        self.screen.warn(
+            f"What {who} began at {found.get('since')} ({found.get('why')}) is still at work; waiting for it."
+        )
+        self._follow(str(found["run"]), lambda line: self.screen.say(f"  {line['say']}") if "say" in line else None)
+
+    def brings_its_tool(self, remote: Remote) -> bool:
+        """Whether the host has the tool that changes releases; one of 0.1 has none."""
+        return remote.run(f"test -x {stack_tool.PLACE}", root=True).status == 0
+
     def _follow(self, run: str, told: Callable[[Line], None]) -> Line:
         seen, ends_at = 0, time.monotonic() + _PATIENCE_S
         while True:

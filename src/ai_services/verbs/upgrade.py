@@ -51,6 +51,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     home.create_root()
     target = connect.reach(wish.target(home), screen, host_key=wish.host_key)
     releases = Releases(target, screen)
+    releases.wait_for_orphan()
     found = releases.history(lines=0)["releases"]
     serving = next((row for row in found if row["state"] == "serves"), None)
     if serving is None:

@@ -195,7 +195,7 @@ class Lock:
             _keep_only(writer)
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if _take(descriptor, patience_s=_PATIENCE_S):
-                about = {**holder, "holder_pid": os.getpid()}
+                about = {**holder, "holder_pid": os.getpid(), "life": life}
                 write_file(self._about, json.dumps(about, indent=1).encode() + b"\n", mode=0o644)
                 os.write(writer, b"held")
                 os.close(writer)

@@ -104,6 +104,12 @@ def lives(run: str, directory: Path = DIRECTORY) -> bool:
     return False
 
 
+def living(directory: Path = DIRECTORY) -> list[str]:
+    """The runs whose processes are there."""
+    names = sorted(path.stem for path in directory.glob("*.jsonl")) if directory.is_dir() else []
+    return [name for name in names if ID.fullmatch(name) and lives(name, directory)]
+
+
 def follow(run: str, seen: int = 0, directory: Path = DIRECTORY) -> Iterator[dict[str, Any]]:
     """Each line after the first `seen` as it comes, up to the end.
 

@@ -166,6 +166,19 @@ def _backends(chosen: argparse.Namespace) -> int:
     return OK
 
 
+def _running(_: argparse.Namespace) -> int:
+    """Whether a change is at work here, and whether whoever began it is gone: then it is everybody's to wait for."""
+    holder = Lock().holder() or {}
+    life = int(holder.get("life") or 0)
+    orphan = bool(life) and not Path(f"/proc/{life}").exists()
+    _print({"run": next(iter(runs.living()), None), "orphan": orphan, "owner": holder.get("owner"), **_known(holder)})
+    return OK
+
+
+def _known(holder: dict[str, Any]) -> dict[str, Any]:
+    return {name: holder.get(name) for name in ("since", "why")}
+
+
 def _boot(chosen: argparse.Namespace) -> int:
     """Bring up exactly the release that `current` names, in whatever state the host went down."""
     store = Store(chosen.root)
@@ -240,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     told.add_argument("run", metavar="RUN")
     told.add_argument("--seen", type=int, default=0, help="leave out so many lines")
     add("backends", _backends, "what the gateway says of its backends")
+    add("running", _running, "whether a change is at work here")
     add("boot", _boot, "what ai.service does when the machine starts")
     return parser
 

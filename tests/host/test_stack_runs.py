@@ -1,0 +1,105 @@
+"""A change as a process of its own on the host, and the lock that it keeps though its operator is dead (B.3)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import ai_stack
+import pytest
+from ai_stack import history, runs
+from ai_stack.journal import Journal
+from ai_stack.lock import Lock, LockedError
+from ai_stack.releases import Store, plan
+from ai_stack.runs import RunError
+from support.stack import wait_until
+
+pytestmark = pytest.mark.promise("B.3")
+
+SOURCES = Path(ai_stack.__file__).parents[1]
+OWNER = {"user": "ann", "host": "laptop", "pid": "1"}
+WORK = """
+import sys
+from pathlib import Path
+from ai_stack import runs
+teller = runs.Teller(sys.argv[1], aloud=False, directory=Path(sys.argv[2]))
+teller.say("working")
+sys.stdin.read(1)
+teller.write({"end": "done", "done": []})
+"""
+
+
+def work(folder: Path, run: str) -> subprocess.Popen[bytes]:
+    """A run that ends when a byte comes."""
+    words = [sys.executable, "-c", WORK, run, str(folder)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(SOURCES)})
+    wait_until(lambda: runs.is_begun(run, folder) and runs.lives(run, folder), "it works", 20)
+    return process
+
+
+def test_a_run_is_followed_to_its_end_also_from_the_middle(tmp_path: Path) -> None:
+    process = work(tmp_path, "abcdef123456")
+    lines = runs.follow("abcdef123456", directory=tmp_path)
+    assert next(lines)["say"] == "working"
+    assert runs.living(tmp_path) == ["abcdef123456"]
+    process.communicate(b"x")
+    assert next(lines)["end"] == "done"
+    assert [line.get("end") for line in runs.follow("abcdef123456", 1, tmp_path)] == ["done"]
+    assert runs.living(tmp_path) == []
+
+
+def test_a_run_that_was_killed_is_not_waited_for(tmp_path: Path) -> None:
+    process = work(tmp_path, "abcdef123456")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with pytest.raises(RunError, match="killed before it had come to its end"):
+        list(runs.follow("abcdef123456", directory=tmp_path))
+    with pytest.raises(RunError, match="There is no change"):
+        list(runs.follow("000000000000", directory=tmp_path))
+    with pytest.raises(RunError, match="names no run"):
+        runs.read("../../etc/passwd", tmp_path)
+
+
+def test_a_change_holds_the_lock_and_is_named(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    with lock.change("one", OWNER, "rollback to release abc"):
+        with pytest.raises(LockedError, match=r"ann on laptop .*rollback to release abc"):
+            lock.acquire("two", OWNER, "deploy", 60)
+        with pytest.raises(LockedError), lock.change("two", OWNER, "another"):
+            pytest.fail("two changes at once")
+    assert lock.holder() is None
+    assert not (tmp_path / "lock.json").exists()
+
+
+def test_the_lock_of_a_dead_run_stays_while_its_change_is_at_work(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    operator = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    lock.acquire("one", OWNER, "upgrade to 0.2.0", 60, operator.pid)
+    with lock.change("one", OWNER, "the same"):
+        operator.kill()
+        operator.wait()
+        assert not lock.release("one"), "also not taken from a run that is known to be dead"
+        with pytest.raises(LockedError, match=r"upgrade to 0\.2\.0"):
+            lock.acquire("two", OWNER, "deploy", 60)
+    wait_until(lambda: lock.holder() is None, "the lock is free after the change", 20)
+
+
+def test_history_knows_what_serves_what_served_and_what_did_not_work(tmp_path: Path) -> None:
+    store, log = Store(tmp_path), Journal(tmp_path / "journal.jsonl", "ann@laptop")
+    made = [plan(tmp_path, {"compose.yaml": str(number), ".env": ""}, {}) for number in range(4)]
+    for number, release in enumerate(made):
+        store.stage(release, {"version": f"0.{number}.0", "created": f"2026-01-0{number + 1}"})
+    for number in (0, 1, 2):
+        with log.step("activate", made[number].id):
+            store.switch(made[number].id)
+    with pytest.raises(RuntimeError), log.step("activate", made[3].id):
+        raise RuntimeError("the model says nothing\nlogs")
+    rows = history.releases(tmp_path)
+    assert [(row["version"], row["state"]) for row in rows] == [
+        ("0.0.0", "ready"), ("0.1.0", "previous"), ("0.2.0", "serves"), ("0.3.0", "failed"),
+    ]  # fmt: skip
+    assert rows[3]["why"] == "the model says nothing"
+    assert history.back(tmp_path) == made[1].id
