@@ -26,6 +26,7 @@ def pull(target: Target, models: list[str], screen: Screen) -> None:
             command = shlex.join(["docker", "exec", "ollama", "ollama", "pull", name])
             done = target.run(target.as_root(command), timeout_s=_PULL_TIMEOUT_S)
         if done.returncode != 0:
-            screen.warn(f"The model {name} cannot be fetched: {done.stderr.strip().splitlines()[-1:]}")
+            words = done.stderr.strip().splitlines() or ["it said nothing"]
+            screen.warn(f"The model {name} cannot be fetched: {words[-1]}")
         else:
             screen.done(f"{name} is fetched.")

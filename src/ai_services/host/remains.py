@@ -41,6 +41,12 @@ kept = "/var/lib/docker/volumes"
 for name in ("ollama", "huggingface", "prometheus", "grafana"):
     if name not in volumes and os.path.isdir(os.path.join(kept, name, "_data")) and not said("docker", "version"):
         volumes[name] = mib(os.path.join(kept, name))
+try:
+    with open("/opt/ai/backup/plan.json") as opened:
+        backups = json.load(opened)["to"]
+    backups = backups if os.path.isdir(backups) and os.listdir(backups) else ""
+except (OSError, ValueError, KeyError, TypeError):
+    backups = ""
 label = "label=com.docker.compose.project=ai"
 print(json.dumps({
     "containers": [name for name in said("docker", "ps", "-a", "--filter", label, "--format", "{{.Names}}") if name],
@@ -50,6 +56,7 @@ print(json.dumps({
     "roles": sorted(notes),
     "stack": os.path.isdir("/opt/ai"),
     "secrets": os.path.isdir("/opt/ai/secrets") and bool(os.listdir("/opt/ai/secrets")),
+    "backups": backups,
     "certificates": sorted(os.listdir("/etc/letsencrypt/live")) if os.path.isdir("/etc/letsencrypt/live") else [],
 }))
 """
@@ -57,7 +64,10 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Remains:
-    """What is there: names of containers, volumes (MiB each), packages that we brought, roles that left a note."""
+    """What is there: names of containers, volumes (MiB each), packages that we brought, roles that left a note.
+
+    `backups` is the directory in which they lie, if any do.
+    """
 
     containers: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
@@ -67,6 +77,7 @@ class Remains:
     stack: bool = False
     secrets: bool = False
     certificates: list[str] = field(default_factory=list)
+    backups: str = ""
 
     @property
     def nothing(self) -> bool:
@@ -97,6 +108,8 @@ class Remains:
         lines = [] if data else self._data()
         if others := [name for name in self.strangers if name not in self.containers]:
             lines.append(f"containers that are not ours: {', '.join(others)}, and Docker for them")
+        if self.backups:
+            lines.append(f"backups in {self.backups}")
         lines.append("whatever was there before, as it was")
         return lines
 

@@ -60,10 +60,10 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         for line in backup.contents(proven.manifest):
             screen.say(f"  {line}")
         home.create_root()
-        target = connect.reach(target, screen, host_key=wish.host_key)
         if wish.verify:
-            told = _verified(target, proven.manifest, screen)
+            told = _verified(wish, target, proven.manifest, screen)
         else:
+            target = connect.reach(target, screen, host_key=wish.host_key)
             told = _restored(wish, target, source, keys, proven, home, screen)
     told["seconds"] = round(time.monotonic() - begun, 1)
     if as_json:
@@ -83,10 +83,16 @@ def _keys(wish: Wish, home: Home) -> Keys:
     )
 
 
-def _verified(target: Target, manifest: Manifest, screen: Screen) -> dict[str, Any]:
-    onhost.record(target, proven={"id": manifest.id, "made": manifest.made, "how": "verified"})
+def _verified(wish: Wish, target: Target, manifest: Manifest, screen: Screen) -> dict[str, Any]:
+    try:
+        target = connect.reach(target, screen, host_key=wish.host_key)
+        onhost.record(target, proven={"id": manifest.id, "made": manifest.made, "how": "verified"})
+    except OperatorError as error:
+        # The archive is proven all the same: it may be all that is left of the host.
+        screen.warn(f"{target} could not be told that this backup was proven. {error.message}")
+        return {"host": str(target), "verified": True, "noted": False, **_of(manifest)}
     screen.done(f"{target} knows that this backup was proven now.")
-    return {"host": str(target), "verified": True, **_of(manifest)}
+    return {"host": str(target), "verified": True, "noted": True, **_of(manifest)}
 
 
 def _of(manifest: Manifest) -> dict[str, Any]:
@@ -178,12 +184,18 @@ def _deploy(wish: Wish, target: Target, settings: HostSettings, home: Home, scre
         doing = story.doing
         story.close()
         words = interrupted(target, doing, begun_changing=story.told.changed > 0, again=wish.host)
-        screen.say(words.replace("./ai deploy", "./ai restore"))
+        screen.say(words.replace(f"./ai deploy {wish.host}", _again(wish)))
         raise
     finally:
         story.close()
     if status:
-        raise failed(story, target, log, "restore")
+        error = failed(story, target, log, "restore")
+        error.hint = error.hint.replace(f"./ai restore {target}", _again(wish))
+        raise error
+
+
+def _again(wish: Wish) -> str:
+    return f"./ai restore {wish.host} {wish.archive}"
 
 
 def _streams(target: Target, source: BinaryIO, keys: Keys, manifest: Manifest, screen: Screen) -> list[str]:

@@ -29,7 +29,7 @@ FILES_LIMIT_BYTES = 64 * 2**20
 FILE_COUNT_LIMIT = 20_000
 STREAM_COUNT_LIMIT = 1000
 
-_WORD = r"[A-Za-z0-9_.][A-Za-z0-9_.@=+-]{0,99}"
+_WORD = r"[A-Za-z0-9_.][A-Za-z0-9_.@=+:-]{0,99}"
 _NAME = re.compile(rf"{_WORD}(?:/{_WORD}){{0,12}}")
 SERVICE = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _ID = re.compile(r"[0-9a-f]{16}")

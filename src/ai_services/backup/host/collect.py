@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_services.backup.host import certificates, docker, models, places, services, tree
-from ai_services.backup.host.archive import FILES_LIMIT_BYTES, Manifest, SavedFile, Stream
+from ai_services.backup.host.archive import FILES_LIMIT_BYTES, Manifest, SavedFile, Stream, is_name
 from ai_services.backup.host.record import utc_now
 from ai_services.backup.host.services import Declared
 from ai_services.backup.host.writer import Read
@@ -45,6 +45,7 @@ class Collected:
         return docker.Running(declared.container, declared.save, writes=False).read
 
 
+JOURNAL = "record/journal.jsonl"
 # What migrations left for their way back: for the record, however large.
 MIGRATION = Stream("migration", "state", "tree")
 
@@ -62,13 +63,13 @@ def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
     contents: dict[str, bytes] = {}
     files = []
     for name, path in _named(root, domain):
-        content, status = path.read_bytes(), path.stat()
-        contents[name] = content[-places.JOURNAL_LIMIT_BYTES :] if name == "record/journal.jsonl" else content
+        status = path.stat()
+        if not is_name(name):
+            raise CollectError(f"{path} has a name that cannot be saved. Rename it, or take it away.")
+        contents[name] = _content(path, name, status.st_size, sum(map(len, contents.values())))
         digest = hashlib.sha256(contents[name]).hexdigest()
         mode = stat.S_IMODE(status.st_mode) & 0o777
         files.append(SavedFile(name, len(contents[name]), digest, mode, status.st_uid, status.st_gid))
-    if (total := sum(map(len, contents.values()))) > FILES_LIMIT_BYTES:
-        raise CollectError(f"Keys and settings take {total} bytes, more than any host's: look into /opt/ai/secrets.")
     declared = {
         each.stream: each for each in services.read(*(root / path for path in places.DECLARED)) if _is_deployed(each)
     }
@@ -86,6 +87,19 @@ def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
         streams=streams,
     )
     return Collected(manifest, contents, declared, root)
+
+
+def _content(path: Path, name: str, size: int, so_far: int) -> bytes:
+    with path.open("rb") as stream:
+        if name == JOURNAL:
+            # Of a journal of many years the end counts.
+            stream.seek(max(0, size - places.JOURNAL_LIMIT_BYTES))
+            return stream.read(places.JOURNAL_LIMIT_BYTES)
+        if so_far + size > FILES_LIMIT_BYTES:
+            raise CollectError(
+                f"{path}: with its {size} bytes, keys and settings are more than any host's. Look there."
+            )
+        return stream.read(size)
 
 
 def _release(root: Path) -> dict[str, Any]:
@@ -112,7 +126,7 @@ def _named(root: Path, domain: str) -> Iterator[tuple[str, Path]]:
         yield "ca/extra.crt", path
     yield "record/release.json", root / places.HOME / "current" / "release.json"
     if (path := root / places.JOURNAL).is_file():
-        yield "record/journal.jsonl", path
+        yield JOURNAL, path
 
 
 def _is_deployed(declared: Declared) -> bool:

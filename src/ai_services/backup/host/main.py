@@ -26,11 +26,14 @@ from ai_services.backup.host.collect import CollectError, collect
 from ai_services.backup.host.writer import write
 
 _ROOT = Path("/")
+# The lock of a run whose machine is gone is free after a minute.
+_WAIT_S = 90.0
 EXPECTED = (*scheduled.EXPECTED, CertificateError)
 
 
 def _collect() -> None:
     asked = json.loads(sys.stdin.buffer.read() or b"{}")
+    scheduled.wait_for_quiet(_WAIT_S)
     found = collect(asked.get("given") or {})
     write(sys.stdout.buffer, found.manifest, found.contents, found.open_stream)
 

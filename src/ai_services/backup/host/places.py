@@ -26,7 +26,7 @@ TAKEN_UP = ("secrets", "letsencrypt")
 GIVEN_AS_SETTINGS = ("own", "ca")
 FOR_THE_RECORD = ("record",)
 KNOWN = (*TAKEN_UP, *GIVEN_AS_SETTINGS, *FOR_THE_RECORD)
-# A journal of many years counts with its end.
+# Of a longer one the end is saved.
 JOURNAL_LIMIT_BYTES = 8 * 2**20
 
 

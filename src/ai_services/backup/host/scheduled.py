@@ -25,7 +25,7 @@ from ai_services.backup.host.writer import write
 FOLDER = Path("/opt/ai/backup")
 # Held by whoever changes this host; what it has in the middle of that is nobody's host.
 RUN_LOCK = Path("/run/ai-services/lock")
-_WAIT_S, _LOOK_EVERY_S = 3600.0, 5.0
+_WAIT_S, _LOOK_EVERY_S = 3600.0, 1.0
 _BLOCK_BYTES = 2**18
 EXPECTED = (ArchiveError, CollectError, DeclarationError, DockerError, StoreError, OSError)
 
@@ -43,7 +43,7 @@ def run(folder: Path = FOLDER) -> Kept:
     try:
         plan = _plan(folder)
         with _alone(folder):
-            _wait_for_quiet()
+            wait_for_quiet(_WAIT_S)
             found = collect({})
             place = _place(plan)
             name = name_of(found.manifest)
@@ -107,18 +107,16 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _wait_for_quiet() -> None:
-    """Wait until nobody changes this host.
+def wait_for_quiet(wait_s: float) -> None:
+    """Wait until nobody changes this host, but no longer than that.
 
     Raises:
-        CollectError: somebody has been at it for too long.
+        CollectError: somebody still does.
     """
-    until = time.monotonic() + _WAIT_S
+    until = time.monotonic() + wait_s
     while _is_locked():
         if time.monotonic() > until:
-            raise CollectError(
-                f"Somebody has been changing this host for {_WAIT_S / 60:.0f} minutes: no backup was made."
-            )
+            raise CollectError(f"Somebody has been changing this host for {wait_s:.0f} s and more: no backup was made.")
         time.sleep(_LOOK_EVERY_S)
 
 
