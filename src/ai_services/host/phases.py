@@ -27,6 +27,7 @@ TITLES: Final = {
     "backup": "Backups",
     "firewall": "Firewall",
     "Verify": "Asking from outside",
+    "Bring": "Reading the system",
     "Remove": "Reading the system",
     "Migrate": "Reading the system",
 }

@@ -15,6 +15,8 @@ from .engine import EngineError
 _LOOK_EVERY_S = 0.2
 # Loading a large model from a slow disk, and then the first answer.
 _PROBE_S = 600.0
+# The gateway lets nobody wait longer than ten minutes (PAUSE_MAX_WAIT_S); half of that is for what comes after.
+_SETTLED_WITHIN_S = 300.0
 
 
 def exchange(change: Change, service: str, admin: Admin | None, before: str | None) -> None:
@@ -82,7 +84,8 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
 
 
 def _settle(change: Change, service: str, admin: Admin) -> None:
-    ends_at = time.monotonic() + change.drain_s
+    limit_s = min(change.drain_s, _SETTLED_WITHIN_S)
+    ends_at = time.monotonic() + limit_s
     said = 0
     while busy := _under_way(service, admin):
         if busy != said:
@@ -90,7 +93,7 @@ def _settle(change: Change, service: str, admin: Admin) -> None:
             said = busy
         if time.monotonic() >= ends_at:
             raise ChangeError(
-                f"{service} still answers {busy} after {change.drain_s:g} s. Nobody was cut off. Try again when those "
+                f"{service} still answers {busy} after {limit_s:g} s. Nobody was cut off. Try again when those "
                 "requests have ended."
             )
         time.sleep(_LOOK_EVERY_S)

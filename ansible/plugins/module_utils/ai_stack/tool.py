@@ -23,6 +23,7 @@ from .engine import Engine, EngineError
 from .journal import Journal
 from .lock import Lock, LockedError
 from .releases import ReleaseError, Store
+from .reserve import Reserve
 
 ROOT = Path("/opt/ai")
 OK, FAILED, USAGE, LOCKED = 0, 1, 2, 4
@@ -184,6 +185,7 @@ def _boot(chosen: argparse.Namespace) -> int:
     store = Store(chosen.root)
     if store.current is None:
         return OK
+    Reserve.of(chosen.root, Engine()).free()
     compose = Compose(chosen.root, store.path(store.current), Engine())
     wanted = compose.services().get(observe.GATEWAY)
     found = observe.of(observe.GATEWAY, observe.containers(Engine()))
