@@ -124,6 +124,29 @@ def _broken_nginx(world: Seen) -> None:
     world["nginx"] |= {"sound": False, "error": 'unknown directive "lisen"'}
 
 
+def _site(world: Seen, before: str, after: str) -> None:
+    path = next(path for path in world["nginx"]["files"] if path.endswith("/whisper"))
+    text = world["nginx"]["files"][path]
+    assert before in text
+    world["nginx"]["files"][path] = text.replace(before, after)
+
+
+def _password(world: Seen) -> None:
+    _site(world, "client_max_body_size", "auth_basic x; auth_basic_user_file /etc/nginx/users; client_max_body_size")
+
+
+def _networks(world: Seen) -> None:
+    _site(world, "proxy_set_header Host", "allow 10.1.0.0/16; deny all; proxy_set_header Host")
+
+
+def _prefix(world: Seen) -> None:
+    _site(
+        world,
+        "location / {\n        proxy_pass http://127.0.0.1:3001;",
+        "location /w/ {\n proxy_pass http://127.0.0.1:3001/;",
+    )
+
+
 def _full(world: Seen) -> None:
     world["facts"]["disks"][-1]["free_mib"] = 700
 
@@ -174,6 +197,9 @@ def _no_sudo(world: Seen) -> None:
         ("asr-run", _full, "disk", ["700 MiB free", "11.3 GiB are needed", "images 6.8 GiB", "ai_ollama_model"]),
         ("venv-sites", _mixed_site, "mixed_site", ["/wiki", "server block"]),
         ("venv-sites", _mixed_file, "mixed_file", ["wiki.lab.test", "file of its own"]),
+        ("venv-sites", _password, "guarded_site", ["auth_basic", "--ask-key"]),
+        ("venv-sites", _networks, "guarded_site", ["allow, deny"]),
+        ("venv-sites", _prefix, "moved_paths", ["/w/"]),
         ("venv-sites", _broken_nginx, "nginx_broken", ['unknown directive "lisen"', "nginx -t"]),
         ("venv-sites", _caddy, "front", ["caddy", "stop caddy"]),
         ("asr-run", _traefik, "front", ["traefik", "container traefik"]),
@@ -193,6 +219,12 @@ def test_what_is_refused(kind: str, change: Callable[[Seen], None], code: str, w
     (note,) = plan.refusals
     said = f"{note.what} {note.why} {note.nearest}"
     assert [word for word in words if word not in said] == [], said
+
+
+def test_a_guarded_site_with_keys_from_now_on() -> None:
+    world = seen("venv-sites")
+    _password(world)
+    assert codes(planned(world, ai_old_api_keyless=False)[1]) == []
 
 
 def test_what_could_be_freed_is_told_with_its_size() -> None:
@@ -239,6 +271,17 @@ class TestWarned:
         for store in world["stores"].values():
             store["models"] = []
         assert ("no_translation" in self.of(world, ai_whisper_model=new)) is warned
+
+    def test_routes_that_ours_has_not(self) -> None:
+        world = seen("speaches-open")
+        paths = world["answers"]["127.0.0.1:8000"]["/openapi.json"]["paths"]
+        paths += ["/v1/audio/speech", "/v1/models/{model_id}", "/health"]
+        _, plan = planned(world)
+        assert "/v1/audio/speech" in plan.ends
+        assert not {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models", "/health"} & set(plan.ends)
+        assert "routes_end" in [note.code for note in plan.warnings]
+        for kind in ("asr-run", "seed-compose", "venv-sites"):
+            assert planned(seen(kind))[1].ends == (), kind
 
     def test_an_unknown_api_ends(self) -> None:
         world = seen("asr-run")

@@ -13,6 +13,7 @@ _TOKEN = re.compile(
     r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\$\{\w+\}|[{};]|(?:\\.|\$\{\w+\}|[^\s{};"'#])+|\s+"""
 )
 _DEEPEST = 20
+_GUARDS = {"auth_basic", "auth_request", "allow", "deny", "ssl_verify_client", "auth_jwt", "secure_link"}
 
 
 @dataclass
@@ -110,12 +111,17 @@ def _block(
     variables = {one.first: one.words[2] for one in inside if one.name == "set" and len(one.words) > 2}
     targets: dict[str, str] = {}
     locations: dict[str, list[str]] = {}
+    moved = []
+    guards = {one.name for one in inside if _guards(one)}
     for place, directives in _locations(inside, parsed):
+        guards |= {one.name for one in directives if _guards(one)}
         locations[place] = sorted({one.name for one in directives})
         local = variables | {one.first: one.words[2] for one in directives if one.name == "set" and len(one.words) > 2}
         for one in directives:
             if one.name == "proxy_pass":
                 targets[place] = _target(one.first, local, upstreams)
+                if _moves(place, targets[place]) or "rewrite" in locations[place]:
+                    moved.append(place)
     returns = [one for one in inside if one.name == "return" and len(one.words) > 1]
     returns += [one for _, ds in _locations(inside, parsed) for one in ds if one.name == "return"]
     sends = not targets and any(one.first.startswith("30") and "https" in " ".join(one.words) for one in returns)
@@ -131,9 +137,22 @@ def _block(
         key=key,
         targets=targets,
         link=path if path in links else "",
+        moved=tuple(dict.fromkeys(moved)),
+        guards=tuple(sorted(guards)),
         default=any("default_server" in one.words[2:] or "default" in one.words[2:] for one in listens),
     )
     return Block(site, sends, locations)
+
+
+def _guards(one: Directive) -> bool:
+    return one.name in _GUARDS and one.first not in ("off", "all" if one.name == "allow" else "off")
+
+
+def _moves(place: str, url: str) -> bool:
+    """Tell whether what is handed on has another path than what was asked for (a URI in proxy_pass replaces it)."""
+    *modifier, path = place.split(" ")
+    uri = re.sub(r"^https?://[^/]*", "", url)
+    return bool(uri) and modifier not in (["~"], ["~*"]) and uri != path
 
 
 def _expanded(

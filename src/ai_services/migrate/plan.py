@@ -44,6 +44,9 @@ def make(
         plan_checks.refuse_room(room, settings, notes)
     plan_checks.check_service(found, service, notes)
     plan_checks.check_model(service, settings, notes)
+    ends = words.ends(service)
+    plan_checks.check_routes(service, ends, notes)
+    plan_checks.check_guards(found, service, settings, notes)
     plan_checks.check_front(found, service, now, notes)
     plan_checks.check_ports(found, service, notes)
     plan_checks.check_callers(found, settings, notes)
@@ -58,6 +61,7 @@ def make(
         stays=words.stays(found, service),
         moves=words.moves(found, service, settings, derived),
         answers=words.answers(service, settings, derived),
+        ends=ends,
         rollback=words.rollback(found, service),
         keep_files=tuple(_kept(found, service)),
         retire=retire,

@@ -112,6 +112,30 @@ def check_model(service: Service, settings: Mapping[str, Any], notes: Notes) -> 
         )  # fmt: skip
 
 
+def check_routes(service: Service, ends: Sequence[str], notes: Notes) -> None:
+    """Warn of routes that end."""
+    if ends and service.api != "unknown":
+        notes.warn(
+            "routes_end", f"{len(ends)} routes of {service.name} end: {', '.join(ends[:8])}{' …' if ends[8:] else ''}.",
+            "Ours answers what transcribes and translates, and nothing else of the old service.",
+            "See whether any caller uses them before you go on.",
+        )  # fmt: skip
+
+
+def check_guards(found: Found, service: Service, settings: Mapping[str, Any], notes: Notes) -> None:
+    """Refuse to open to everybody what the old site kept closed."""
+    guarded = [site for site in found.front.of(service) if site.guards and not site.redirects]
+    if guarded and settings.get("ai_old_api_keyless"):
+        names = sorted({name for site in guarded for name in site.guards})
+        notes.refuse(
+            "guarded_site",
+            f"The site {' '.join(guarded[0].names) or 'without a name'} ({guarded[0].file}:{guarded[0].line}) lets in "
+            f"some and not others ({', '.join(names)}).",
+            "Ours knows keys and networks; without a key the old routes would be open to all of ai_allowed_networks.",
+            "Let callers give one of the host's keys from then on: --ask-key",
+        )  # fmt: skip
+
+
 def check_front(found: Found, service: Service, now: datetime.datetime | None, notes: Notes) -> None:
     """Refuse a front that cannot be switched over as a whole, and sites that would end with it."""
     front = found.front
@@ -141,6 +165,14 @@ def check_front(found: Found, service: Service, now: datetime.datetime | None, n
                 f"{service.name}.",
                 f"These would end: {', '.join(site.others)}.",
                 "Move them to a site (a server block in a file) of their own, or give the old API one.",
+            )  # fmt: skip
+        if site.moved:
+            notes.refuse(
+                "moved_paths",
+                f"The site {' '.join(site.names) or 'without a name'} ({site.file}:{site.line}) has {service.name} "
+                f"below other paths than its own: {', '.join(site.moved)}.",
+                "Ours answers the old routes where the service itself has them, and not below a prefix.",
+                "Serve it at / as well, let its callers follow, take the prefix away, and run this again.",
             )  # fmt: skip
     files = {site.file for site in sites}
     for site in front.others(service):

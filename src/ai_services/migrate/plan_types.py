@@ -98,7 +98,8 @@ class MigrationPlan:
     """All of it. `settings` are the values that were found and not given (`ai_old_api`, `ai_domain`, …), by name.
 
     `wanted` is the host's own plan (`ai_services.host.plan.Plan.as_dict`). While there is a refusal nothing is changed.
-    `keep_files` is what a backup saves, `retire` names what is stopped and kept until `--finalize`.
+    `ends` are routes of the old service that nothing answers afterwards; `keep_files` is what a backup saves, `retire`
+    names what is stopped and kept until `--finalize`.
     """
 
     service: str
@@ -110,6 +111,7 @@ class MigrationPlan:
     stays: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     rollback: tuple[str, ...] = ()
     keep_files: tuple[str, ...] = ()
     retire: tuple[str, ...] = ()

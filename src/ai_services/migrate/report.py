@@ -72,6 +72,7 @@ def show_plan(plan: MigrationPlan, screen: Screen) -> None:
         ("Moves", plan.moves),
         ("Stays as it is", plan.stays),
         ("Goes on answering", plan.answers),
+        ("Ends, because ours has nothing like it", plan.ends),
         ("A rollback restores", plan.rollback),
     ):
         if lines:

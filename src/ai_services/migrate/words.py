@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ai_services.migrate import render
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import API_NAMES, Found, Service, Store
 from ai_services.migrate.plan_types import Listener, Step
@@ -16,6 +17,7 @@ ROUTES: Final = {
     "asr": "/asr, /detect-language",
     "unknown": "",
 }
+_PAGES: Final = {"/", "/docs", "/redoc", "/openapi.json", "/{file_path}"}
 
 
 def called(service: Service) -> str:
@@ -104,6 +106,19 @@ def answers(service: Service, settings: Mapping[str, Any], derived: Derived) -> 
     if domain:
         lines.append(f"everything else of ai-services at {domain}, with a key")
     return tuple(lines)
+
+
+def ends(service: Service) -> tuple[str, ...]:
+    """Return the routes that the old service has and ours will not have; pages for people are not counted."""
+    kept = render.kept_routes(service.api) if service.api != "unknown" else []
+    return tuple(
+        route for route in service.routes if route not in _PAGES and not any(_keeps(one, route) for one in kept)
+    )
+
+
+def _keeps(location: str, route: str) -> bool:
+    modifier, _, path = location.partition(" ")
+    return route == path if modifier == "=" else route.startswith(path)
 
 
 def rollback(found: Found, service: Service) -> tuple[str, ...]:
