@@ -113,6 +113,9 @@ def restore(
             help="Only prove it: check everything, restore it in memory, and let the host know that it is good.",
         ),
     ] = False,
+    backup_first: Annotated[
+        bool, typer.Option("--backup/--no-backup", help="Back up first what a host that serves already has.")
+    ] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: Annotated[
         str | None, typer.Option("--config", metavar="FILE", help="Settings that win over the archive's.")
@@ -129,6 +132,6 @@ def restore(
 
     wish = Wish(
         host, {}, pairs or (), config, user, key, host_key, verbose, archive=archive, identities=identities or (),
-        passphrase=passphrase, passphrase_file=passphrase_file, verify=verify, yes=yes,
+        passphrase=passphrase, passphrase_file=passphrase_file, verify=verify, backup=backup_first, yes=yes,
     )  # fmt: skip
     finish(lambda: run(wish, as_json=json), ANSIBLE_ENDED)

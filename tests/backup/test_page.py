@@ -37,7 +37,9 @@ def test_every_option_is_explained(verb: str) -> None:
     told = {
         name for row in re.findall(r"^\| (`--.+?) \|", section, re.MULTILINE) for name in re.findall(r"--[\w-]+", row)
     }
-    options = {name for item in VERBS[verb].params for name in item.opts if name.startswith("--")}
+    options = {
+        name for item in VERBS[verb].params for name in (*item.opts, *item.secondary_opts) if name.startswith("--")
+    }
     assert told == options - {"--help"}
 
 

@@ -36,10 +36,18 @@ class Differences:
         ]
 
 
-def look(target: Target) -> Manifest | None:
-    """Return what the host itself would save now; None where nothing is deployed. Raises as `ask` does."""
-    raw = json.loads(ask(target, "look"))["manifest"]
-    return Manifest.from_json(raw) if raw else None
+@dataclass(frozen=True)
+class There:
+    """What a host has: what it would save now, or where nothing is deployed, the names of keys that were left there."""
+
+    manifest: Manifest | None
+    kept: list[str]
+
+
+def look(target: Target) -> There:
+    """Look at the host. Raises as `ask` does."""
+    raw = json.loads(ask(target, "look"))
+    return There(Manifest.from_json(raw["manifest"]) if raw["manifest"] else None, [str(name) for name in raw["kept"]])
 
 
 def differences(saved: Manifest, there: Manifest) -> Differences:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ai_services.backup import comparing, making, onhost, opening, restored_settings, streams
-from ai_services.backup.comparing import Differences
+from ai_services.backup.comparing import Differences, There
 from ai_services.backup.host.archive import Manifest
 from ai_services.backup.opening import Proven
 from ai_services.backup.sealing import Keys, Seal, opened
@@ -31,13 +32,14 @@ from ai_services.verbs.output import print_json
 
 @dataclass(frozen=True)
 class Wish(HostWish):
-    """What the command line of `restore` asked for; `verify` only proves the archive."""
+    """What the command line of `restore` asked for; `verify` only proves, `backup` saves what goes."""
 
     archive: str = ""
     identities: Sequence[str] = ()
     passphrase: bool = False
     passphrase_file: str | None = None
     verify: bool = False
+    backup: bool = True
     yes: bool = False
 
 
@@ -104,19 +106,23 @@ def _restored(
 ) -> dict[str, Any]:
     manifest = proven.manifest
     there = comparing.look(target)
-    _show(target, manifest, there, screen)
+    _show(wish, target, manifest, there, screen)
     with opening.in_memory() as folder:
         settings = restored_settings.settings(manifest, proven.contents, _over(wish), folder)
         if not wish.yes:
-            wanted = target.host if there else "yes"
-            question = f"Type the host's name ({wanted})" if there else "Go on? (yes/no)"
+            replaces = there.manifest or there.kept
+            wanted = target.host if replaces else "yes"
+            question = f"Type the host's name ({wanted})" if replaces else "Go on? (yes/no)"
             ask.agree(wanted, question, "restored")
-        before = _backed_up(target, home, screen) if there else None
+        before = _backed_up(wish, target, home, screen) if there.manifest and wish.backup else None
         try:
             _send(target, source, keys, "lay-out")
             _deploy(wish, target, settings, home, screen)
-        finally:
-            onhost.ask(target, "drop")
+        except BaseException:
+            with suppress(OperatorError):
+                onhost.ask(target, "drop")
+            raise
+        onhost.ask(target, "drop")
     skipped = _streams(target, source, keys, manifest, screen)
     differs = _compared(target, manifest, screen)
     onhost.record(target, proven={"id": manifest.id, "made": manifest.made, "how": "restored"})
@@ -134,24 +140,29 @@ def _over(wish: Wish) -> dict[str, Any]:
     return collect(config=config, pairs=wish.pairs, environment={}).values
 
 
-def _show(target: Target, manifest: Manifest, there: Manifest | None, screen: Screen) -> None:
+def _show(wish: Wish, target: Target, manifest: Manifest, there: There, screen: Screen) -> None:
     screen.say()
-    if there is None:
+    if there.manifest is None:
         screen.say(
             f"{target} serves nothing of ours. It will be deployed as {manifest.domain or manifest.host} was, with"
         )
         screen.say("the same keys, certificates and settings; its models are fetched.")
+        if there.kept:
+            screen.warn(f"Keys of an earlier host that lie there are replaced: {', '.join(sorted(there.kept))}")
         return
-    screen.warn(
-        f"{target} serves {there.domain or 'plain HTTP'} already. It is backed up first; then these are replaced:"
-    )
-    for line in comparing.differences(manifest, there).words() or ["nothing: it is as the archive has it"]:
+    first = "It is backed up first; then these are replaced:" if wish.backup else "These are replaced:"
+    screen.warn(f"{target} serves {there.manifest.domain or 'plain HTTP'} already. {first}")
+    for line in comparing.differences(manifest, there.manifest).words() or ["nothing: it is as the archive has it"]:
         screen.say(f"  - {line}")
 
 
-def _backed_up(target: Target, home: Home, screen: Screen) -> str:
+def _backed_up(wish: Wish, target: Target, home: Home, screen: Screen) -> str:
     to = Seal((backup.own_recipient(home, screen),))
-    made = backup.one(target, making.default_folder(home.root), lambda _: to, {}, 0, screen)
+    try:
+        made = backup.one(target, making.default_folder(home.root), lambda _: to, {}, 0, screen)
+    except OperatorError as error:
+        error.hint = f"{error.hint}\n  Nothing was restored. Without that backup: {_again(wish)} --no-backup".strip()
+        raise
     screen.done(f"As it was, it is kept in {made.kept.where}")
     return made.kept.where
 
@@ -213,14 +224,14 @@ def _streams(target: Target, source: BinaryIO, keys: Keys, manifest: Manifest, s
 
 
 def _compared(target: Target, manifest: Manifest, screen: Screen) -> Differences:
-    there = comparing.look(target)
+    there = comparing.look(target).manifest
     if there is None:
         raise OperatorError(f"{target} was deployed, and says that nothing is there.", hint=f"./ai doctor {target}")
     if missing := [
         model["name"] for model in comparing.differences(manifest, there).models if model["engine"] == "ollama"
     ]:
         streams.pull(target, missing, screen)
-        there = comparing.look(target) or there
+        there = comparing.look(target).manifest or there
     differs = comparing.differences(manifest, there)
     for line in differs.words():
         screen.warn(f"Not as in the archive: {line}")

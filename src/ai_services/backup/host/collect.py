@@ -23,6 +23,10 @@ class CollectError(Exception):
     """The host cannot be backed up now; the message says why and what to do."""
 
 
+class NothingThereError(CollectError):
+    """Nothing is deployed on the host."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """All that is to be written: the manifest, contents of its files by name, and how its streams are opened."""
@@ -50,11 +54,14 @@ JOURNAL = "record/journal.jsonl"
 MIGRATION = Stream("migration", "state", "tree")
 
 
-def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
+def collect(given: Mapping[str, Any], root: Path = Path("/"), *, streams: bool = True) -> Collected:
     """Read everything small, and see that everything else can be read. `given` are the operator's public settings.
 
+    Without `streams`, what services declare is left out: for a look, also at a host on which they do not run.
+
     Raises:
-        CollectError: nothing is deployed here, or a service that has something to save does not run.
+        NothingThereError: nothing is deployed here.
+        CollectError: a service that has something to save does not run.
         DeclarationError: a service's declaration makes no sense.
     """
     release = _release(root)
@@ -70,10 +77,9 @@ def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
         digest = hashlib.sha256(contents[name]).hexdigest()
         mode = stat.S_IMODE(status.st_mode) & 0o777
         files.append(SavedFile(name, len(contents[name]), digest, mode, status.st_uid, status.st_gid))
-    declared = {
-        each.stream: each for each in services.read(*(root / path for path in places.DECLARED)) if _is_deployed(each)
-    }
-    streams = [*([MIGRATION] if (root / places.MIGRATIONS).is_dir() else []), *declared]
+    wanted = services.read(*(root / path for path in places.DECLARED)) if streams else []
+    declared = {each.stream: each for each in wanted if _is_deployed(each)}
+    migrations = [MIGRATION] if streams and (root / places.MIGRATIONS).is_dir() else []
     manifest = Manifest(
         id=secrets.token_hex(8),
         made=utc_now(),
@@ -84,7 +90,7 @@ def collect(given: Mapping[str, Any], root: Path = Path("/")) -> Collected:
         given=dict(given),
         models=models.listed(docker.volume("ollama"), docker.volume("huggingface")),
         files=files,
-        streams=streams,
+        streams=[*migrations, *declared],
     )
     return Collected(manifest, contents, declared, root)
 
@@ -107,7 +113,7 @@ def _release(root: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise CollectError(f"Nothing is deployed on {socket.gethostname()}: there is no {path}.") from None
+        raise NothingThereError(f"Nothing is deployed on {socket.gethostname()}: there is no {path}.") from None
     return found if isinstance(found, dict) else {}
 
 

@@ -8,7 +8,7 @@ streams           read an archive from standard input and give each service what
 run               what the timer does: collect, seal, keep, remove the oldest, note how it went
 try               the same without keeping it
 record            note in /opt/ai/backup.json what comes as JSON on standard input
-look              say as JSON what serves here and what sums its keys and certificates have
+look              say as JSON what serves here, by its sums, or which keys an earlier host has left
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ai_services.backup.host import layout, places, record, scheduled
 from ai_services.backup.host.certificates import CertificateError
-from ai_services.backup.host.collect import CollectError, collect
+from ai_services.backup.host.collect import NothingThereError, collect
 from ai_services.backup.host.writer import write
 
 _ROOT = Path("/")
@@ -62,10 +62,11 @@ def _record() -> None:
 
 def _look() -> None:
     try:
-        manifest = collect({}).manifest.to_json()
-    except CollectError:
+        manifest = collect({}, streams=False).manifest.to_json()
+    except NothingThereError:
         manifest = None
-    _say(json.dumps({"manifest": manifest}))
+    kept = [path.name for path in places.regular_files(_ROOT / places.SECRETS)]
+    _say(json.dumps({"manifest": manifest, "kept": kept}))
 
 
 def _say(line: str) -> None:
