@@ -42,6 +42,8 @@ def from_plan(found: Found, plan: MigrationPlan, settings: HostSettings) -> Orde
             "inside": port.inside,
             "containers": [_container(one) for one in _containers(found, plan, service)],
             "units": _units(service),
+            # Its value never leaves the host; environment files that may hold it are among `parts`.
+            "key_variable": service.key_variable,
         },
         "keep_files": sorted(plan.keep_files),
         "aside": _aside(found, service),

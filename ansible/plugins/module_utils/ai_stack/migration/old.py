@@ -49,6 +49,21 @@ class Old:
         """Its systemd units as they were found: name, enabled."""
         return list(self.what.get("units") or [])
 
+    def keys(self) -> list[str]:
+        """The keys that its callers use, out of its own environment; empty where it asks for none."""
+        name = str(self.what.get("key_variable") or "")
+        if not name:
+            return []
+        lines: list[str] = []
+        for one in self.containers:
+            lines += ((self.engine.container(one["id"]) or {}).get("Config") or {}).get("Env") or []
+        for one in self.units:
+            number = _said(["systemctl", "show", "--property=MainPID", "--value", one["name"]])
+            if number.isdigit() and int(number):
+                lines += Path(f"/proc/{number}/environ").read_bytes().decode(errors="replace").split("\0")
+        values = [line.partition("=")[2] for line in lines if line.partition("=")[0] == name]
+        return [key.strip() for value in values for key in value.split(",") if key.strip()]
+
     def is_running(self) -> bool:
         """Whether all of it runs."""
         states = [(self.engine.container(one["id"]) or {}).get("State", {}).get("Running") for one in self.containers]

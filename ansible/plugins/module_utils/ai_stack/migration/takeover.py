@@ -11,8 +11,10 @@ from .. import engines, gateway, observe
 from ..admin import Admin, AdminError
 from ..change import Change, ChangeError
 from ..compose import ComposeError, UnhealthyError
+from ..durable import write_file
 from ..engine import Engine, EngineError
 from ..journal import Journal
+from ..reserve import NoRoomError, Reserve
 from . import front, relay
 from .old import Old, _do
 from .state import MigrationError, State, step
@@ -38,7 +40,7 @@ TimeoutStartSec=1800
 [Install]
 WantedBy=multi-user.target
 """
-_FAULTS = (ChangeError, ComposeError, UnhealthyError, EngineError, AdminError, MigrationError, OSError)
+FAULTS = (ChangeError, ComposeError, UnhealthyError, EngineError, AdminError, MigrationError, NoRoomError, OSError)
 
 
 def guard(tool: Path) -> None:
@@ -83,7 +85,8 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
     change = _change(root, whole(state), journal, engine, sample, say, state)
     admin = _admin(change)
     old = Old(state.old, engine)
-    with step(state, "whisper", journal):
+    reserve = Reserve.of(root, engine)
+    with step(state, "whisper", journal), reserve.held():
         begun = time.monotonic()
         with _waiting(change, admin):
             say("callers wait from now on; those under way are answered")
@@ -100,7 +103,8 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
                 change.compose.wait_healthy(change.timeout_s, [SPEECH])
                 engines.prove(change, SPEECH, admin)
                 change.store.switch(change.release)
-            except _FAULTS as error:
+            except FAULTS as error:
+                reserve.free()
                 say(f"it did not work: {error}")
                 raise MigrationError(f"{error}\n{_old_again(change, old, sample)}") from error
         seconds = round(time.monotonic() - begun, 1)
@@ -122,7 +126,7 @@ def language(root: Path, state: State, journal: Journal, sample: bytes, say: Cal
             change.compose.wait_healthy(change.timeout_s, [LANGUAGE])
             _reachable(change)
             engines.prove(change, LANGUAGE, _admin(change))
-        except _FAULTS as error:
+        except FAULTS as error:
             raise MigrationError(
                 f"{error}\nSpeech is answered as before; only the language model is not there."
             ) from error
@@ -141,7 +145,7 @@ def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
         say("the old service starts again")
         change = _change(root, "", journal, engine, sample, say, state)
         if in_doubt:
-            with contextlib.suppress(*_FAULTS):
+            with contextlib.suppress(*FAULTS):
                 for one in observe.of(SPEECH, observe.containers(engine)):
                     change.compose.remove(one.id)
         old.start()
@@ -217,12 +221,12 @@ def _spare_the_name(state: State, engine: Engine, say: Callable[[str], None]) ->
 def _old_again(change: Change, old: Old, sample: bytes) -> str:
     try:
         change.compose.remove_service(SPEECH)
-    except _FAULTS as error:
+    except FAULTS as error:
         change.say(f"our speech service could not be removed: {error}")
     try:
         old.start()
         old.works(sample, _READY_S)
-    except _FAULTS as error:
+    except FAULTS as error:
         return f"The old service could not be started again either: {error}"
     return "The old service serves again, as before."
 
@@ -273,6 +277,25 @@ def whole_or_current(root: Path, state: State) -> str:
         from ..releases import Store
 
         return Store(root).current or ""
+
+
+def take_keys(root: Path, state: State) -> None:
+    """Put the keys of the old service's callers where the role takes them from: they open our gateway, too.
+
+    Raises:
+        MigrationError: it asks for a key, and none is seen.
+    """
+    if not state.old.get("key_variable"):
+        return
+    keys = Old(state.old, Engine()).keys()
+    if not keys:
+        raise MigrationError(
+            f"The old service asks for a key ({state.old['key_variable']}), and none is in its environment: its callers "
+            "would be locked out. Set it there, or name the keys in ai_api_keys_file."
+        )
+    place = root / "secrets"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_file(place / "old.key", "".join(f"{key}\n" for key in keys).encode(), mode=0o600)
 
 
 def relay_up(state: State) -> str | None:

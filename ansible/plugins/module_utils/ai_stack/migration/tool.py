@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine import Engine, EngineError
+from ..engine import Engine
 from ..journal import Journal
 from ..lock import Lock, LockedError
 from . import front, keeping, relay, takeover
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         answer = _COMMANDS[chosen.command](chosen)
     except LockedError as error:
         _end({"error": str(error), "holder": error.holder}, LOCKED)
-    except (MigrationError, EngineError, OSError, subprocess.SubprocessError) as error:
+    except (MigrationError, *takeover.FAULTS, subprocess.SubprocessError) as error:
         _end({"error": str(error)}, FAILED)
     else:
         _end(answer or {}, OK)
@@ -115,6 +115,7 @@ def _phase(chosen: argparse.Namespace) -> dict[str, Any]:
 def _relay(_: argparse.Namespace) -> dict[str, Any]:
     state = _open()
     takeover.guard(Path(sys.argv[0]).resolve())
+    takeover.take_keys(ROOT, state)
     return {"address": takeover.relay_up(state)}
 
 
