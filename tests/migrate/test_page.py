@@ -10,6 +10,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from ai_services import __version__
 from ai_services.cli import app
 from ai_services.host import connect
 from ai_services.host.remote import Remote
@@ -32,6 +33,7 @@ def transcript(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(Remote, "open", classmethod(lambda cls, target, screen=None: cls(target)))
     monkeypatch.setattr(migrate, "look", lambda *_: world)
     said = CliRunner().invoke(app, ["migrate", "deployer@192.168.20.30", "--dry-run"]).stdout
+    said = said.replace(f":{__version__}", ":1.2.3")
     return re.sub(r"(whisper|family|notes)-[\w-]+\.lab\.test", r"\1.example.com", said)
 
 

@@ -85,10 +85,17 @@ class TestEachKind:
 
     def test_the_old_site_becomes_ours_as_a_diff(self) -> None:
         _, plan = planned(seen("seed-compose"), ai_domain="ai.example.com")
-        change = plan.files[0]
+        change = next(change for change in plan.files if change.path.startswith("/etc/nginx/sites-enabled"))
         assert change.path == "/etc/nginx/sites-enabled/whisper"
         assert "-        proxy_pass http://127.0.0.1:8000;" in change.diff()
         assert "+        proxy_pass http://$ai_gateway;" in change.diff()
+
+    def test_what_takes_the_place_of_the_compose_file(self) -> None:
+        _, plan = planned(seen("seed-compose"))
+        change = plan.files[0]
+        assert (change.was, change.path) == ("/opt/whisper/docker-compose.yml", "/opt/ai/current/compose.yaml")
+        assert "+    image: ghcr.io/octo-org/gateway:" in change.diff()
+        assert "\n-" in change.diff()
 
     def test_a_key_that_callers_use_is_kept(self) -> None:
         world = seen("speaches-open")
@@ -271,6 +278,11 @@ class TestWarned:
         for store in world["stores"].values():
             store["models"] = []
         assert ("no_translation" in self.of(world, ai_whisper_model=new)) is warned
+
+    def test_a_volume_of_the_same_name(self) -> None:
+        world = seen("asr-run")
+        container(world, "whisper-asr")["mounts"][0]["name"] = "huggingface"
+        assert "same_volume" in self.of(world)
 
     def test_routes_that_ours_has_not(self) -> None:
         world = seen("speaches-open")

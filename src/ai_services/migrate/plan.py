@@ -56,7 +56,7 @@ def make(
         settings=derived.values,
         reasons=derived.reasons,
         steps=words.steps(found, service, settings, derived),
-        files=tuple(_files(found, service, settings, derived)),
+        files=tuple(_files(found, service, settings, derived, wanted.whisper.image_variant)),
         listeners=derived.listeners,
         stays=words.stays(found, service),
         moves=words.moves(found, service, settings, derived),
@@ -129,9 +129,14 @@ def _kept(found: Found, service: Service) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def _files(found: Found, service: Service, settings: Mapping[str, Any], derived: Derived) -> list[FileChange]:
+def _files(
+    found: Found, service: Service, settings: Mapping[str, Any], derived: Derived, variant: str
+) -> list[FileChange]:
     version = found.front.version
-    changes = []
+    # The old one stays where it is; beside it a person sees what takes its place.
+    was = next((path for path in service.files if found.texts.get(path)), "")
+    outline = render.compose_outline(settings, variant)
+    changes = [FileChange("/opt/ai/current/compose.yaml", found.texts.get(was), outline, exact=False, was=was)]
     sites = {site.file: site for site in found.front.of(service)} if found.front.kind == "nginx" else {}
     after = render.old_doors(settings, version, [door.as_setting() for door in derived.listeners])
     if sites:

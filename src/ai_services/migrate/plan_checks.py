@@ -12,6 +12,7 @@ from ai_services.migrate.found import Found, Service
 from ai_services.migrate.plan_types import Room
 
 _OUR_NAMES: Final = ("gateway", "whisper-api", "ollama")
+_OUR_VOLUMES: Final = ("ollama", "huggingface")
 _OUR_PORTS: Final = (8080, 8081)
 _EXPIRES_SOON: Final = datetime.timedelta(days=3)
 
@@ -84,6 +85,14 @@ def check_service(found: Found, service: Service, notes: Notes) -> None:
             "already_ours", f"Release {found.release} of ai-services serves on this host already.",
             "A migration is for a host that has none.", "Bring it up to date: ./ai upgrade HOST, or ./ai deploy HOST",
         )  # fmt: skip
+    for store in [store for one in found.containers for store in one.stores]:
+        if store.kind == "volume" and store.name in _OUR_VOLUMES:
+            notes.warn(
+                "same_volume", f"The volume {store.name} is in use here, and ours has that name.",
+                "Ours takes it over with the models in it; its files get another owner, which a program that runs as "
+                "root does not mind.",
+                "Nothing to do; or copy it to another name first, if other programs than root's read it.",
+            )  # fmt: skip
     own = [one for one in found.containers if one.name in _OUR_NAMES and one.name != service.name]
     own = [one for one in own if found.ollama is None or one.name != found.ollama.name]
     for one in own:

@@ -30,18 +30,22 @@ class Step:
 
 @dataclass(frozen=True)
 class FileChange:
-    """A file that will differ: None as `before` means new, as `after` removed; not `exact`: about so."""
+    """A file that will differ: None as `before` means new, as `after` removed; not `exact`: about so.
+
+    `was`: the file whose place it takes, where that is another.
+    """
 
     path: str
     before: str | None
     after: str | None
     exact: bool = True
+    was: str = ""
 
     def diff(self) -> str:
         """Return the change as a unified diff."""
         before = (self.before or "").splitlines(keepends=True)
         after = (self.after or "").splitlines(keepends=True)
-        old = "/dev/null" if self.before is None else self.path
+        old = "/dev/null" if self.before is None else self.was or self.path
         new = "/dev/null" if self.after is None else self.path
         lines = difflib.unified_diff(before, after, old, new)
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

@@ -28,6 +28,27 @@ def kept_routes(api: str) -> list[str]:
     return environment.from_string(text).render(ai_old_api=[api], ai_old_api_listeners=[]).split("|")
 
 
+def compose_outline(settings: Mapping[str, Any], variant: str) -> str:
+    """Return what a release's compose.yaml has, in short: images, ports, volumes (`variant`: cpu or cuda)."""
+    import yaml
+
+    top = f"{settings.get('ai_registry')}/{settings.get('ai_github_owner')}"
+    version = settings.get("ai_version")
+    whisper = f"{top}/whisper-api:{version}{'-cuda' if variant == 'cuda' else ''}"
+    services = {
+        "gateway": {
+            "image": settings.get("ai_gateway_image") or f"{top}/gateway:{version}",
+            "ports": ["127.0.0.1:8080-8081:8080"],
+        },
+        "whisper-api": {
+            "image": settings.get("ai_whisper_api_image") or whisper,
+            "volumes": ["huggingface:/var/lib/huggingface"],
+        },
+        "ollama": {"image": settings.get("ai_ollama_image"), "volumes": ["ollama:/var/lib/ollama/.ollama"]},
+    }
+    return yaml.safe_dump({"name": "ai", "services": services}, sort_keys=False)
+
+
 def own_site(settings: Mapping[str, Any], nginx_version: str) -> str:
     """Return the site of the host's own domain."""
     return _render("site.conf.j2", settings, nginx_version)

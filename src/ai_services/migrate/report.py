@@ -91,7 +91,8 @@ def show_plan(plan: MigrationPlan, screen: Screen) -> None:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')
             screen.say(f"  {name}: {shown}  [{plan.reasons.get(name, '')}]")
     for change in plan.files:
-        screen.say(f"File {change.path}{'' if change.exact else ' (the role writes it; about so)'}:")
+        place = f"{change.was} → {change.path}" if change.was else change.path
+        screen.say(f"File {place}{'' if change.exact else ' (the role writes it; about so)'}:")
         diff = change.diff().splitlines()
         for line in diff[:_DIFF_LINES]:
             screen.say(f"  {line}")
