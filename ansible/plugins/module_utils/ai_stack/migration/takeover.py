@@ -290,8 +290,8 @@ def take_keys(root: Path, state: State) -> None:
     keys = Old(state.old, Engine()).keys()
     if not keys:
         raise MigrationError(
-            f"The old service asks for a key ({state.old['key_variable']}), and none is in its environment: its callers "
-            "would be locked out. Set it there, or name the keys in ai_api_keys_file."
+            f"The old service asks for a key ({state.old['key_variable']}), and none is in its environment: "
+            "its callers would be locked out. Set it there, or name the keys in ai_api_keys_file."
         )
     place = root / "secrets"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
