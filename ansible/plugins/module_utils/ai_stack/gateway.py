@@ -57,21 +57,12 @@ def exchange(change: Change) -> None:
         ChangeError: the new one does not work, or the old one does not come to rest; callers reach what they did.
     """
     seen = Gateways.seen(change)
-    if not seen.wanted:
-        with change.step("gateway:start"):
-            _make_room(change, seen.others)
-            change.compose.up_beside(GATEWAY, 1 + len([one for one in seen.others if one.runs]))
-            seen = Gateways.seen(change)
-            if not seen.wanted:
-                raise ChangeError("The new gateway has no port of its own, though Docker says it started.")
-            try:
-                change.compose.wait_healthy(change.timeout_s, [GATEWAY], {GATEWAY: seen.wanted[0].id})
-                _answers(change, seen.wanted[0])
-            except Exception:
-                _remove(change, seen.wanted[0])
-                raise
-    new = seen.wanted[0]
     before = switch.chosen(change.root)
+    # One that an earlier run has started may not be ready yet: it is looked at like a new one.
+    if not seen.wanted or seen.wanted[0].port != before:
+        with change.step("gateway:start"):
+            seen = _started(change, seen)
+    new = seen.wanted[0]
     if before != new.port:
         with change.step("gateway:switch", f"to port {new.port}"):
             switch.choose(change.root, int(new.port or 0))
@@ -85,6 +76,25 @@ def exchange(change: Change) -> None:
                 raise
         with change.step("gateway:stop", old.name):
             _remove(change, old)
+
+
+def _started(change: Change, seen: Gateways) -> Gateways:
+    """Have one of the wanted kind beside those that there are, and see it work; what does not work goes again."""
+    if not seen.wanted:
+        _make_room(change, seen.others)
+        change.compose.up_beside(GATEWAY, 1 + len([one for one in seen.others if one.runs]))
+        seen = Gateways.seen(change)
+        if not seen.wanted:
+            raise ChangeError("The new gateway has no port of its own, though Docker says it started.")
+    try:
+        change.compose.wait_healthy(change.timeout_s, [GATEWAY], {GATEWAY: seen.wanted[0].id})
+        _answers(change, seen.wanted[0])
+    except Exception:
+        # The only one there is stays: whatever it can do is more than nothing.
+        if any(one.runs for one in seen.others):
+            _remove(change, seen.wanted[0])
+        raise
+    return seen
 
 
 def _make_room(change: Change, others: list[Container]) -> None:
