@@ -133,6 +133,8 @@ class Old:
 
     def ask(self, sample: bytes, timeout_s: float) -> int:
         """Ask it for a transcription, past every redirection; returns HTTP's status."""
+        if str(self.what["api"]) not in _PROBES:
+            return self._call("GET", "/", b"", {"Connection": "close"}, timeout_s)[0]
         path, field, form = _PROBES[str(self.what["api"])]
         mark = secrets.token_hex(16)
         parts = [

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import gateway
 from ..engine import Engine
 from ..journal import Journal
 from ..lock import Lock, LockedError
@@ -122,8 +123,8 @@ def _relay(_: argparse.Namespace) -> dict[str, Any]:
 def _standby(chosen: argparse.Namespace) -> dict[str, Any]:
     """See that the gateway answers the old API by the old service, before anything depends on it."""
     state = _open()
-    from .. import gateway
-
+    if state.old["api"] == "unknown":
+        return {}  # nothing of it is passed on: its callers must change over
     change = takeover._change(ROOT, "", _journal(chosen), Engine(), b"", _silent, state)
     admin = gateway.serving(change)
     if admin is None or not admin.port:
