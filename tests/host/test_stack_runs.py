@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ai_stack
 import pytest
-from ai_stack import history, runs
+from ai_stack import history, runs, tool
 from ai_stack.journal import Journal
 from ai_stack.lock import Lock, LockedError
 from ai_stack.releases import Store, plan
@@ -103,3 +103,17 @@ def test_history_knows_what_serves_what_served_and_what_did_not_work(tmp_path: P
     ]  # fmt: skip
     assert rows[3]["why"] == "the model says nothing"
     assert history.back(tmp_path) == made[1].id
+
+
+def test_a_release_that_is_more_than_one_step_of_the_data_behind_is_refused(tmp_path: Path) -> None:
+    """Migrations are backward compatible by one release; the first service with a database joins by `schemas`."""
+    store = Store(tmp_path)
+    made = {step: plan(tmp_path, {"compose.yaml": str(step), ".env": ""}, {}).id for step in (1, 2, 3)}
+    for step in made:
+        store.stage(plan(tmp_path, {"compose.yaml": str(step), ".env": ""}, {}), {"schemas": {"jobs": step}})
+    store.switch(made[3])
+    tool._check(tmp_path, made[2])
+    with pytest.raises(tool.Refused, match=r"2 steps ahead .*one release at a time"):
+        tool._check(tmp_path, made[1])
+    with pytest.raises(tool.Refused, match="no release"):
+        tool._check(tmp_path, "0123456789ab")
