@@ -25,9 +25,9 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 def old(request: pytest.FixtureRequest, lab: Lab) -> Iterator[tuple[Lab, str, Truth]]:
     """One host of each kind, one after the other."""
     name = f"old-{request.param}"
-    kinds.remove(lab, name)
+    hosts.remove(lab, name)
     yield lab, name, kinds.start(lab, name, request.param)
-    kinds.remove(lab, name)
+    hosts.remove(lab, name)
 
 
 def test_its_callers_are_served_as_recorded(old: tuple[Lab, str, Truth]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from host.lab import base_images, deployment, engine, hosts, internet, stock, stores
 from host.lab.mirror import SUITES
-from host.lab.old import disk, kinds
+from host.lab.old import kinds
 from host.lab.place import REPOSITORY, Lab, LabError
 
 
@@ -71,7 +71,7 @@ def _old(chosen: argparse.Namespace, lab: Lab) -> int:
 
 def _gone(chosen: argparse.Namespace, lab: Lab) -> int:
     for name in chosen.names:
-        kinds.remove(lab, name)
+        hosts.remove(lab, name)
     return 0
 
 
@@ -116,7 +116,6 @@ def _down(chosen: argparse.Namespace, lab: Lab) -> int:
     for name in hosts.all_of(lab):
         engine.call("rm", "-f", lab.container(name))
         engine.call("volume", "rm", lab.container(name), check=False)
-        disk.release(lab.container(name))
     internet.remove(lab, caches=chosen.caches)
     if chosen.docker:
         engine.stop()

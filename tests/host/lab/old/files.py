@@ -38,6 +38,10 @@ volumes:
   hf-hub-cache:
 """
 
+DOCKER_LIST = (
+    "deb [arch=amd64 signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian bookworm stable\n"
+)
+
 V1_COMPOSE = """version: "2.4"
 services:
   whisper-api:
