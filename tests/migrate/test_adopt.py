@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 from ai_services.exits import OperatorError
 from ai_services.host.remote import Remote
 from ai_services.host.target import Target
+from ai_services.host.values import Given
 from ai_services.migrate import compose
-from ai_services.migrate.adopt import adopt
+from ai_services.migrate.adopt import adopt, adopt_again
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import Found
 from ai_services.migrate.recognise import recognise
@@ -79,3 +81,15 @@ def test_a_lineage_of_certbots_is_not_bought(found: Found, tmp_path: Path) -> No
     site = next(site for site in changed.front.sites if site.tls)
     front = replace(changed.front, certificates=(replace(own[0], path=site.certificate),))
     assert "ai_tls" not in adopted(replace(changed, front=front), tmp_path / "kept").values
+
+
+def test_another_machine_takes_them_again(found: Found, tmp_path: Path) -> None:
+    begun = adopted(found, tmp_path / "first")
+    remote = Remote(Target("localhost", is_root=True))
+    given = Given({}, {})
+    adopt_again(begun.adopted, begun.values, given, remote, tmp_path / "second")
+    assert given.values == {}, "the machine that began has them still"
+    shutil.rmtree(tmp_path / "first")
+    adopt_again(begun.adopted, begun.values, given, remote, tmp_path / "second")
+    assert set(given.values) == {"ai_tls_certificate_file", "ai_tls_key_file"}
+    assert Path(given.values["ai_tls_key_file"]).read_text() == (tmp_path / "whisper.key").read_text()

@@ -12,7 +12,7 @@ import pytest
 from ai_services.exits import OperatorError
 from ai_services.migrate.plan_types import MigrationPlan
 
-from .worlds import Seen, another, container, planned, seen
+from .worlds import Seen, another, container, planned, seen, with_ollama
 
 
 def codes(plan: MigrationPlan) -> list[str]:
@@ -154,6 +154,16 @@ def _prefix(world: Seen) -> None:
     )
 
 
+def _language_too(world: Seen) -> None:
+    """As the first version of ai-services itself: one site for both."""
+    with_ollama(world)
+    _site(
+        world,
+        "location / {\n",
+        "location /generate { proxy_pass http://127.0.0.1:11434/api/generate; }\n    location / {\n",
+    )
+
+
 def _full(world: Seen) -> None:
     world["facts"]["disks"][-1]["free_mib"] = 700
 
@@ -207,6 +217,7 @@ def _no_sudo(world: Seen) -> None:
         ("venv-sites", _password, "guarded_site", ["auth_basic", "--ask-key"]),
         ("venv-sites", _networks, "guarded_site", ["allow, deny"]),
         ("venv-sites", _prefix, "moved_paths", ["/w/"]),
+        ("seed-compose", _language_too, "ollama_site", ["/generate", "--ask-key"]),
         ("venv-sites", _broken_nginx, "nginx_broken", ['unknown directive "lisen"', "nginx -t"]),
         ("venv-sites", _caddy, "front", ["caddy", "stop caddy"]),
         ("asr-run", _traefik, "front", ["traefik", "container traefik"]),
@@ -232,6 +243,16 @@ def test_a_guarded_site_with_keys_from_now_on() -> None:
     world = seen("venv-sites")
     _password(world)
     assert codes(planned(world, ai_old_api_keyless=False)[1]) == []
+
+
+def test_one_site_for_speech_and_language_with_keys_from_now_on() -> None:
+    world = seen("seed-compose")
+    _language_too(world)
+    _, plan = planned(world, ai_old_api_keyless=False)
+    assert codes(plan) == []
+    assert plan.retire == ("whisper-api", "ollama")
+    assert [step.name for step in plan.steps if step.waits] == ["whisper", "ollama"]
+    assert codes(planned(world, ai_old_api_keyless=False, ai_domain="ai.example.com")[1]) == ["ollama_site"]
 
 
 def test_what_could_be_freed_is_told_with_its_size() -> None:
@@ -283,6 +304,22 @@ class TestWarned:
         world = seen("asr-run")
         container(world, "whisper-asr")["mounts"][0]["name"] = "huggingface"
         assert "same_volume" in self.of(world)
+
+    def test_ollamas_own_port_closes(self) -> None:
+        world = seen("asr-run")
+        with_ollama(world)
+        assert "ollama_port" not in self.of(world)
+        world = seen("asr-run")
+        with_ollama(world, "0.0.0.0")
+        assert "ollama_port" in self.of(world)
+
+    def test_a_port_beside_the_apis_own(self) -> None:
+        """Metrics, mostly: it is no door of the old API, and it ends."""
+        world = seen("asr-run")
+        container(world, "whisper-asr")["ports"].append({"address": "0.0.0.0", "port": 9090, "inside": 9090})
+        _, plan = planned(world)
+        assert [door.port for door in plan.listeners] == [9000]
+        assert plan.ends == ("port 9090, which is not the API's",)
 
     def test_routes_that_ours_has_not(self) -> None:
         world = seen("speaches-open")

@@ -11,7 +11,7 @@ from ai_services.migrate import plan
 from ai_services.migrate.found import Found
 from ai_services.migrate.recognise import recognise
 
-from .worlds import KINDS, another, container, seen
+from .worlds import KINDS, another, container, seen, with_ollama
 
 # kind -> name, api, how, address, port, front, names of its sites, others that must survive
 TRUTH: dict[str, tuple[str, str, str, str, int, str, int]] = {
@@ -172,10 +172,7 @@ class TestWhatIsAround:
 
     def test_an_ollama_beside_it(self) -> None:
         world = seen("seed-compose")
-        another(
-            world, "ollama", image="ollama/ollama:latest", command=["/bin/ollama", "serve"], exposed=[11434],
-            ports=[{"address": "127.0.0.1", "port": 11434, "inside": 11434}],
-        )  # fmt: skip
+        with_ollama(world)
         found = of(world)
         assert found.ollama is not None
         assert (found.ollama.name, found.service and found.service.name) == ("ollama", "whisper-api")

@@ -53,3 +53,11 @@ def planned(world: Seen, *, service: str | None = None, **given: Any) -> tuple[F
     wanted = Given({name: value for name, value in {**GIVEN, **given}.items() if value is not None})
     derived = compose.derive(found, found.service, wanted.values)
     return found, plan.make(found, derived, public(derived.under(wanted).settings("deploy")))
+
+
+def with_ollama(world: Seen, address: str = "127.0.0.1") -> None:
+    """Add an Ollama that is published at `address`."""
+    another(
+        world, "ollama", image="ollama/ollama:latest", command=["/bin/ollama", "serve"], exposed=[11434],
+        ports=[{"address": address, "port": 11434, "inside": 11434}],
+    )  # fmt: skip

@@ -12,11 +12,17 @@ from typing import Any
 
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.host.remote import Remote
+from ai_services.host.values import Given
 from ai_services.local.home import write_atomically
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import Found, Service, Site
 
 _LIMIT_BYTES = 1 << 20
+_NAMES = {
+    "ai_cloudflare_token_file": "cloudflare-token",
+    "ai_tls_certificate_file": "fullchain.pem",
+    "ai_tls_key_file": "privkey.pem",
+}
 
 
 def adopt(
@@ -33,17 +39,31 @@ def adopt(
         token = _token(_read(remote, found.cloudflare), found.cloudflare)
         kept = _keep(folder / "cloudflare-token", f"{token}\n")
         derived.put("ai_cloudflare_token_file", kept, f"a copy of the token in {found.cloudflare} on the host")
+        derived.adopted["ai_cloudflare_token_file"] = found.cloudflare
         return
     domain = given.get("ai_domain") or derived.values.get("ai_domain")
     site = _bought(found, service, str(domain))
     if site is None or "ai_tls" in given:
         return
     derived.put("ai_tls", "own", f"{site.certificate} was not obtained by certbot")
-    for name, path, file in (
-        ("ai_tls_certificate_file", site.certificate, "fullchain.pem"),
-        ("ai_tls_key_file", site.key, "privkey.pem"),
-    ):
-        derived.put(name, _keep(folder / file, _read(remote, path)), f"a copy of {path} on the host")
+    for name, path in (("ai_tls_certificate_file", site.certificate), ("ai_tls_key_file", site.key)):
+        derived.put(name, _keep(folder / _NAMES[name], _read(remote, path)), f"a copy of {path} on the host")
+        derived.adopted[name] = path
+
+
+def adopt_again(
+    adopted: Mapping[str, str], settings: Mapping[str, Any], given: Given, remote: Remote, folder: Path
+) -> None:
+    """Give anew what another machine had taken from the host, where this one goes on with its migration.
+
+    `adopted` and `settings` are those of the plan that was begun. Raises what `adopt` does.
+    """
+    for name, path in adopted.items():
+        if name in given.values or name not in _NAMES or Path(str(settings.get(name))).is_file():
+            continue
+        content = _read(remote, path)
+        kept = f"{_token(content, path)}\n" if name == "ai_cloudflare_token_file" else content
+        given.put(name, _keep(folder / _NAMES[name], kept), f"a copy of {path} on the host")
 
 
 def _bought(found: Found, service: Service, domain: str) -> Site | None:

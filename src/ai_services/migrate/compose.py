@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ai_services.host.values import Given
-from ai_services.migrate.found import Found, Service, Site
+from ai_services.migrate.found import Found, Port, Service, Site
 from ai_services.migrate.plan_types import Listener
 
 _HTTPS: Final = 443
@@ -16,10 +16,14 @@ _HTTPS: Final = 443
 
 @dataclass
 class Derived:
-    """Values by setting's name, each with its reason, and the doors that stay open."""
+    """Values by setting's name, each with its reason, and the doors that stay open.
+
+    `adopted`: by setting, the host's file of which the setting's is a copy.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    adopted: dict[str, str] = field(default_factory=dict)
     listeners: tuple[Listener, ...] = ()
 
     def put(self, name: str, value: Any, reason: str) -> None:
@@ -74,10 +78,16 @@ def doors(found: Found, service: Service) -> tuple[Listener, ...]:
                 site.key if tls else None,
             )
     taken = {port for port, _ in kept}
-    for port in service.ports:
+    for port in speaking(service):
         if port.is_public and port.port not in taken:
             kept[port.port, ""] = Listener(port.port, takes_over="redirect")
     return tuple(kept[key] for key in sorted(kept))
+
+
+def speaking(service: Service) -> tuple[Port, ...]:
+    """Return the ports of the API itself; a container may publish others (metrics, a page) beside it."""
+    first = service.ports[0] if service.ports else None
+    return tuple(port for port in service.ports if first and port.inside == first.inside)
 
 
 def _main_site(found: Found, service: Service) -> Site | None:

@@ -166,8 +166,8 @@ class Site:
     `file` is the real file, `link` what points to it (sites-enabled); `line` the first line of the block. `targets` are
     the URLs that it hands requests to, by location; `serves` names the service (`Service.name`) behind it, or "".
     `redirects`: it only sends to https; `others`: its locations that are not the service's, in a site that serves it.
-    `moved`: locations below which the service is reached by other paths than its own; `guards`: directives by which the
-    site lets in some and not others.
+    `ollama`: its locations that lead to Ollama; `moved`: locations below which the service is reached by other paths
+    than its own; `guards`: directives by which the site lets in some and not others.
     """
 
     file: str
@@ -183,6 +183,7 @@ class Site:
     default: bool = False
     redirects: bool = False
     others: tuple[str, ...] = ()
+    ollama: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     guards: tuple[str, ...] = ()
 

@@ -18,7 +18,9 @@ _OWN_NAMES: Final = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.in
 _ANSWERS: Final = {"proxy_pass", "fastcgi_pass", "uwsgi_pass", "grpc_pass", "return", "root", "alias", "try_files"}
 
 
-def front_of(look: Seen, services: Sequence[Service], containers: Sequence[seen.Container]) -> Front:
+def front_of(
+    look: Seen, services: Sequence[Service], containers: Sequence[seen.Container], ollama: Service | None = None
+) -> Front:
     """Return the proxy that leads to one of `services`, or the one that holds ports 80 and 443; kind "none" if none."""
     certificates = tuple(
         Certificate(one.path, _key_beside(one.path), tuple(one.names), one.not_after, one.issuer, one.lineage)
@@ -29,11 +31,11 @@ def front_of(look: Seen, services: Sequence[Service], containers: Sequence[seen.
         str(one.process or ""): one for one in listeners if one.port in _HTTP_PORTS and one.process != "docker-proxy"
     }
     if (nginx := look.one("nginx", seen.Nginx)) and (nginx.files or "nginx" in holders):
-        return _nginx(nginx, "nginx.service", services, containers, certificates)
+        return _nginx(nginx, "nginx.service", services, containers, certificates, ollama)
     for name, inner in look.table("inner_nginx", seen.Nginx).items():
         published = next((one.ports for one in containers if one.name == name), [])
         if any(port.port in _HTTP_PORTS for port in published):
-            return _nginx(inner, f"container {name}", services, containers, ())
+            return _nginx(inner, f"container {name}", services, containers, (), ollama)
     if "caddy" in holders:
         return _caddy(look.one("caddy", seen.Other) or seen.Other(), "caddy.service", services, containers)
     if "apache2" in holders or "httpd" in holders:
@@ -47,19 +49,30 @@ def front_of(look: Seen, services: Sequence[Service], containers: Sequence[seen.
 
 def _nginx(
     nginx: seen.Nginx, how: str, services: Sequence[Service], containers: Sequence[seen.Container],
-    certificates: tuple[Certificate, ...],
+    certificates: tuple[Certificate, ...], ollama: Service | None,
 ) -> Front:  # fmt: skip
     blocks = nginx_text.blocks(nginx.files, nginx.links)
     sites = []
     for block in blocks:
         served = {place: _served(url, services, containers) for place, url in block.site.targets.items()}
         name = next((name for name in served.values() if name), "")
+        urls = block.site.targets.items() if ollama and name else ()
+        language = tuple(place for place, url in urls if ollama and _served(url, [ollama], containers))
+        moved = tuple(place for place in block.site.moved if served.get(place) == name)
         others = tuple(
             place
             for place, words in block.locations.items()
-            if name and served.get(place, "") != name and _ANSWERS & set(words) and not _is_challenge(place)
+            if name
+            and served.get(place, "") != name
+            and place not in language
+            and _ANSWERS & set(words)
+            and not _is_challenge(place)
         )
-        sites.append(dataclasses.replace(block.site, serves=name, others=others, redirects=block.sends_elsewhere))
+        sites.append(
+            dataclasses.replace(
+                block.site, serves=name, others=others, ollama=language, redirects=block.sends_elsewhere, moved=moved
+            )
+        )
     served_names = {(name, site.serves) for site in sites if site.serves for name in (site.names or ("",))}
     # The plain site that only sends to https belongs to the one that it sends to.
     sites = [

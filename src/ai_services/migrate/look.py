@@ -13,7 +13,7 @@ from ai_services.exits import BLOCKED, FAILED, OperatorError
 from ai_services.host.remote import Remote
 from ai_services.host.target import remote_hint
 
-_TIMEOUT_S: Final = 180.0
+_TIMEOUT_S: Final = 300.0
 _PACKAGE: Final = Path(__file__).parent.parent
 _SENT: Final = ("__init__.py", "doctor/**/*.py", "migrate/__init__.py", "migrate/on_host/*.py")
 # Imports modules from a table: name -> (is it a package, source). Neither a file nor a folder is made for it.

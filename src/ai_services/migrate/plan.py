@@ -47,6 +47,7 @@ def make(
     ends = words.ends(service)
     plan_checks.check_routes(service, ends, notes)
     plan_checks.check_guards(found, service, settings, notes)
+    plan_checks.check_ollama(found, service, settings, notes)
     plan_checks.check_front(found, service, now, notes)
     plan_checks.check_ports(found, service, notes)
     plan_checks.check_callers(found, settings, notes)
@@ -70,6 +71,7 @@ def make(
         refusals=tuple(notes.refusals),
         warnings=tuple(notes.warnings),
         wanted=wanted.as_dict(),
+        adopted=derived.adopted,
     )
 
 

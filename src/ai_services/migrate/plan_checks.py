@@ -125,7 +125,7 @@ def check_routes(service: Service, ends: Sequence[str], notes: Notes) -> None:
     """Warn of routes that end."""
     if ends and service.api != "unknown":
         notes.warn(
-            "routes_end", f"{len(ends)} routes of {service.name} end: {', '.join(ends[:8])}{' …' if ends[8:] else ''}.",
+            "routes_end", f"Of {service.name} this ends: {', '.join(ends[:8])}{' …' if ends[8:] else ''}.",
             "Ours answers what transcribes and translates, and nothing else of the old service.",
             "See whether any caller uses them before you go on.",
         )  # fmt: skip
@@ -142,6 +142,30 @@ def check_guards(found: Found, service: Service, settings: Mapping[str, Any], no
             f"some and not others ({', '.join(names)}).",
             "Ours knows keys and networks; without a key the old routes would be open to all of ai_allowed_networks.",
             "Let callers give one of the host's keys from then on: --ask-key",
+        )  # fmt: skip
+
+
+def check_ollama(found: Found, service: Service, settings: Mapping[str, Any], notes: Notes) -> None:
+    """Refuse to ask callers of Ollama for a key all of a sudden; warn of its port, which closes."""
+    sites = [site for site in found.front.of(service) if site.ollama]
+    for site in sites:
+        known = settings.get("ai_domain") in site.names
+        if known and not settings.get("ai_old_api_keyless"):
+            continue
+        notes.refuse(
+            "ollama_site",
+            f"The site {' '.join(site.names) or 'without a name'} ({site.file}:{site.line}) leads to Ollama, too: "
+            f"{', '.join(site.ollama)}.",
+            "Ours answers those routes at its own domain, and asks for a key there; today they need none.",
+            "Tell callers their key, and let all routes ask for one: --ask-key"
+            + ("" if known or not site.names else f" --domain {site.names[0]}"),
+        )  # fmt: skip
+    public = sorted({port.port for port in (found.ollama.ports if found.ollama else ()) if port.is_public})
+    if public:
+        notes.warn(
+            "ollama_port", f"Ollama's port {', '.join(map(str, public))} is open to other machines, and closes.",
+            f"Ours answers /api/*, /v1/* at {settings.get('ai_domain') or 'port 80'}, with a key.",
+            "Tell its callers before you go on.",
         )  # fmt: skip
 
 

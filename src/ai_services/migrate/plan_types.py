@@ -103,7 +103,7 @@ class MigrationPlan:
 
     `wanted` is the host's own plan (`ai_services.host.plan.Plan.as_dict`). While there is a refusal nothing is changed.
     `ends` are routes of the old service that nothing answers afterwards; `keep_files` is what a backup saves, `retire`
-    names what is stopped and kept until `--finalize`.
+    names what is stopped and kept until `--finalize`; `adopted` has, by setting, the host's file that it is a copy of.
     """
 
     service: str
@@ -124,6 +124,7 @@ class MigrationPlan:
     refusals: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     wanted: Mapping[str, Any] = field(default_factory=dict)
+    adopted: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values, each file's change as a diff too; `MigrationPlan.read` makes the same of it."""

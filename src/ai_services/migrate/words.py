@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ai_services.migrate import render
+from ai_services.migrate import compose, render
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import API_NAMES, Found, Service, Store
 from ai_services.migrate.plan_types import Listener, Step
@@ -109,11 +109,14 @@ def answers(service: Service, settings: Mapping[str, Any], derived: Derived) -> 
 
 
 def ends(service: Service) -> tuple[str, ...]:
-    """Return the routes that the old service has and ours will not have; pages for people are not counted."""
+    """Return the routes that the old service has and ours will not have (pages for people not counted), and ports."""
     kept = render.kept_routes(service.api) if service.api != "unknown" else []
-    return tuple(
-        route for route in service.routes if route not in _PAGES and not any(_keeps(one, route) for one in kept)
-    )
+    routes = [one for one in service.routes if one not in _PAGES and not any(_keeps(each, one) for each in kept)]
+    own = compose.speaking(service)
+    ports = [
+        f"port {port.port}, which is not the API's" for port in service.ports if port.is_public and port not in own
+    ]
+    return (*routes, *ports)
 
 
 def _keeps(location: str, route: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ai_services.console import Screen
@@ -72,6 +74,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             return OK
         if found.migration:
             screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
+            _adopt_again(given, remote, home)
             return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
         report.show_found(found, screen)
         made, settings = _planned(wish, found, given, remote, home, screen, as_json=as_json)
@@ -105,7 +108,7 @@ def _planned(
             print_json({"host": str(target), "found": found.as_dict(), "refusals": [vars(note) for note in refusals]})
         raise _refused(refusals, target)
     derived = compose.derive(found, service, given.values, ask_key=wish.ask_key)
-    adopt.adopt(found, service, derived, given.values, remote, home.root / "adopted" / target.file_name)
+    adopt.adopt(found, service, derived, given.values, remote, _adopted(home, target))
     settings = derived.under(given).settings("deploy")
     now = datetime.datetime.now(datetime.UTC)
     made = plan.make(found, derived, public(settings), local=target.is_local, now=now)
@@ -115,6 +118,17 @@ def _planned(
             print_json({"host": str(target), "found": found.as_dict(), "plan": made.as_dict()})
         raise _refused(made.refusals, target)
     return made, settings
+
+
+def _adopted(home: Home, target: Target) -> Path:
+    return home.root / "adopted" / target.file_name
+
+
+def _adopt_again(given: Given, remote: Remote, home: Home) -> None:
+    """Take from the host what the machine that began had taken, if this is another one."""
+    begun = json.loads(b"".join(remote.get("/opt/ai/migration/current/state.json", root=True)))["order"]
+    adopted = begun["plan"].get("adopted") or {}
+    adopt.adopt_again(adopted, begun["settings"], given, remote, _adopted(home, remote.target))
 
 
 def _refused(refusals: Iterable[Note], target: Target) -> OperatorError:
