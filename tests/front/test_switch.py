@@ -137,7 +137,7 @@ def test_the_gateway_is_exchanged_under_load_without_a_failed_request(
 def test_a_request_in_the_middle_is_finished_by_the_gateway_that_began_it(
     blue_and_green: tuple[Door, Upstream, Upstream],
 ) -> None:
-    door, blue, green = blue_and_green
+    door, blue, _ = blue_and_green
     connection = http.client.HTTPSConnection("127.0.0.1", door.https_port, timeout=30)
     connection.sock = door.connect()
     connection.request("GET", "/v1/stream", headers={"Host": DOMAIN})
