@@ -101,3 +101,15 @@ def test_a_file_of_others_waits_where_nginx_does_not_look() -> None:
 
 def test_an_old_service_of_nothing_is_not_called_running() -> None:
     assert not Old({"api": "asr", "port": 9000}, Engine()).is_running()
+
+
+def test_a_command_that_goes_on_by_itself_is_told_by_what_it_said() -> None:
+    """Its own answer counts, and not what the settling afterwards says."""
+    from ai_services.migrate.host_tool import _failure
+
+    settled = json.dumps({"done": ["the old service serves again"]})
+    said = json.dumps({"say": "callers wait from now on"})
+    assert _failure([said, json.dumps({"ok": True}), json.dumps({"done": []})]) is None
+    assert _failure([said, json.dumps({"error": "no model"}), settled]) == "no model"
+    assert _failure([said, settled]) == "It was cut off on the host; the old service serves again."
+    assert _failure(["Traceback"]) == "It was cut off on the host; what served before still does."

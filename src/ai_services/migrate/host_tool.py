@@ -105,17 +105,15 @@ class HostTool:
 
     def follow(self, command: str, say: Callable[[str], None], tick: Callable[[], None]) -> None:
         """Tell what a long command says up to its end. Raises what it died of, as `long` does."""
-        seen, last, ends_at = 0, "", time.monotonic() + _LONGEST_S
+        lines: list[str] = []
+        ends_at = time.monotonic() + _LONGEST_S
         while time.monotonic() < ends_at:
-            answer = self.call("said", command, str(seen))
-            for line in answer["lines"]:
-                seen += 1
-                last = line
-                words = _said(line)
-                if words:
-                    say(words)
+            answer = self.call("said", command, str(len(lines)))
+            lines += answer["lines"]
+            for words in filter(None, map(_said, answer["lines"])):
+                say(words)
             if not answer["running"]:
-                failed = _failure(last)
+                failed = _failure(lines)
                 if failed is not None:
                     raise ToolError(failed, exit_code=FAILED)
                 return
@@ -156,23 +154,31 @@ def content() -> bytes:
     return pack(entries)
 
 
-def _said(line: str) -> str:
+def _read(line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except ValueError:
-        return ""
-    return str(found.get("say", "")) if isinstance(found, dict) else ""
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _failure(last: str) -> str | None:
-    """What a long command died of, by its last line; None when it is done."""
-    try:
-        found = json.loads(last)
-    except ValueError:
-        return f"It was cut off on the host; its last words: {last or 'none'}"
-    if not isinstance(found, dict) or "say" in found:
-        return "It was cut off on the host, and what serves was settled."
-    return str(found["error"]) if "error" in found else None
+def _said(line: str) -> str:
+    return str(_read(line).get("say", ""))
+
+
+def _failure(lines: list[str]) -> str | None:
+    """What a long command died of, by all that it said; None when it came to its good end.
+
+    Behind its last word may stand what was done to settle the host.
+    """
+    answers = [_read(line) for line in lines]
+    for answer in answers:
+        if "error" in answer:
+            return str(answer["error"])
+    if any(answer.get("ok") for answer in answers):
+        return None
+    settled = [words for answer in answers for words in answer.get("done", [])]
+    return f"It was cut off on the host; {'; '.join(settled) or 'what served before still does'}."
 
 
 def _by() -> str:

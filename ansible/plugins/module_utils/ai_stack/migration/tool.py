@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (MigrationError, *takeover.FAULTS, subprocess.SubprocessError) as error:
         _end({"error": str(error)}, FAILED)
     else:
-        _end(answer or {}, OK)
+        _end({**answer, **({"ok": True} if chosen.command in LONG else {})}, OK)
 
 
 def _end(answer: dict[str, Any], status: int) -> None:
