@@ -39,7 +39,10 @@ class OldState:
                 if name.startswith(ours) if ours else False:
                     continue
                 if then.get(name) != now.get(name):
-                    found.append(f"{kind} {name}: {_told(then.get(name), now.get(name))}")
+                    what = (
+                        "is new" if name not in then else "is gone" if name not in now else _told(then[name], now[name])
+                    )
+                    found.append(f"{kind} {name}: {what}")
         return found
 
 
@@ -65,18 +68,21 @@ def _inspected(container: str, kind: str, listing: str) -> list[dict[str, Any]]:
 
 def _lasting(one: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in one.items() if name not in _PASSING}
-    kept["HostConfig"] = {name: value for name, value in one["HostConfig"].items() if name not in _PASSING_HOST}
+    # an engine that reads its own notes after a start writes nothing and an empty list in the same place
+    kept["HostConfig"] = {
+        name: value
+        for name, value in one["HostConfig"].items()
+        if name not in _PASSING_HOST and value not in (None, [])
+    }
     kept["running"] = one["State"]["Running"]
     kept.pop("RestartCount", None)
     return kept
 
 
 def _told(then: Any, now: Any) -> str:
-    if then is None or now is None:
-        return "is gone" if now is None else "is new"
     if isinstance(then, dict) and isinstance(now, dict):
         return "; ".join(
-            f"{name} was {then.get(name)!r}, is {now.get(name)!r}"
+            f"{name} {_told(then.get(name), now.get(name))}"
             for name in sorted(then.keys() | now.keys())
             if then.get(name) != now.get(name)
         )
