@@ -38,11 +38,10 @@ class OldState:
             for name in sorted(then.keys() | now.keys()):
                 if name.startswith(ours) if ours else False:
                     continue
-                if then.get(name) != now.get(name):
-                    what = (
-                        "is new" if name not in then else "is gone" if name not in now else _told(then[name], now[name])
-                    )
-                    found.append(f"{kind} {name}: {what}")
+                if name not in then or name not in now:
+                    found.append(f"{kind} {name}: {'is new' if name in now else 'is gone'}")
+                elif then[name] != now[name]:
+                    found.append(f"{kind} {name}: {_told(then[name], now[name])}")
         return found
 
 
@@ -69,11 +68,8 @@ def _inspected(container: str, kind: str, listing: str) -> list[dict[str, Any]]:
 def _lasting(one: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in one.items() if name not in _PASSING}
     # an engine that reads its own notes after a start writes nothing and an empty list in the same place
-    kept["HostConfig"] = {
-        name: value
-        for name, value in one["HostConfig"].items()
-        if name not in _PASSING_HOST and value not in (None, [])
-    }
+    told = {name: value for name, value in one["HostConfig"].items() if value not in (None, [])}
+    kept["HostConfig"] = {name: value for name, value in told.items() if name not in _PASSING_HOST}
     kept["running"] = one["State"]["Running"]
     kept.pop("RestartCount", None)
     return kept
