@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ai_services.backup import sealing
-from host.lab import canaries, engine, hosts
+from host.lab import canaries, engine, hosts, internet
 from host.lab.deployment import Outcome
 from host.lab.footprint import Footprint
 from host.lab.place import Lab
@@ -243,9 +243,7 @@ def s3(lab: Lab, kept: Kept) -> Iterator[Any]:
     import boto3
     from moto.server import ThreadedMotoServer
 
-    found = engine.inspect("network", lab.network)
-    assert found is not None
-    server = ThreadedMotoServer(ip_address=found["IPAM"]["Config"][0]["Gateway"], port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=str(next(internet.network_of(lab).hosts())), port=0, verbose=False)
     server.start()
     address, port = server.get_host_and_port()
     client = boto3.client(
