@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from ai_services.exits import OperatorError
+from ai_services.migrate import compose
 from ai_services.migrate.plan_types import MigrationPlan
+from ai_services.migrate.recognise import recognise
 
 from .worlds import Seen, another, container, planned, seen, with_ollama
 
@@ -96,6 +98,13 @@ class TestEachKind:
         assert (change.was, change.path) == ("/opt/whisper/docker-compose.yml", "/opt/ai/current/compose.yaml")
         assert "+    image: ghcr.io/octo-org/gateway:" in change.diff()
         assert "\n-" in change.diff()
+
+    def test_a_site_that_only_sends_to_https_is_no_door_of_our_own_name(self) -> None:
+        """Ours sends there, too; under other names it must answer, for nobody else would."""
+        found = recognise(seen("seed-compose"), "gpu-1")
+        assert found.service
+        assert [door.port for door in compose.doors(found, found.service, found.front.sites[0].names[0])] == [443]
+        assert [door.port for door in compose.doors(found, found.service, "ai.example.com")] == [80, 443]
 
     def test_a_key_that_callers_use_is_kept(self) -> None:
         world = seen("speaches-open")

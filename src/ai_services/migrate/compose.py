@@ -41,9 +41,12 @@ def derive(found: Found, service: Service, given: Mapping[str, Any], *, ask_key:
 
     `ask_key`: the old routes ask for a key from now on; by itself they go on as they were.
     """
-    derived = Derived(listeners=doors(found, service))
+    derived = Derived()
     if "ai_domain" not in given and (site := _main_site(found, service)):
         derived.put("ai_domain", site.names[0], f"{site.file}:{site.line} serves it")
+    domain = given.get("ai_domain") or derived.values.get("ai_domain")
+    ours = str(domain) if domain and given.get("ai_tls") != "off" else ""
+    derived.listeners = doors(found, service, ours)
     if "ai_whisper_model" not in given and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", service.model):
         derived.put("ai_whisper_model", service.model, "the model of the old service")
     environment = service.container.environment if service.container else {}
@@ -63,10 +66,15 @@ def derive(found: Found, service: Service, given: Mapping[str, Any], *, ask_key:
     return derived
 
 
-def doors(found: Found, service: Service) -> tuple[Listener, ...]:
-    """Return the doors of the old API: each port with the names and the certificate that it has there."""
+def doors(found: Found, service: Service, ours: str = "") -> tuple[Listener, ...]:
+    """Return the doors of the old API: each port with the names and the certificate that it has there.
+
+    A site that only sends the name `ours` to https is none: our own site does so from then on.
+    """
     kept: dict[tuple[int, str], Listener] = {}
     for site in found.front.of(service) if found.front.kind == "nginx" else ():
+        if site.redirects and set(site.names) <= {ours} and ours:
+            continue
         for port in site.listens:
             tls = site.tls and (port.port == _HTTPS or not any(one.port == _HTTPS for one in site.listens))
             names = [*site.names, *(["_"] if site.default or not site.names else [])]
