@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from ai_stack.engine import Engine
 from ai_stack.journal import Journal, read
 from ai_stack.migration import front, keeping
