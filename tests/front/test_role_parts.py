@@ -109,6 +109,24 @@ def test_what_nginx_refuses_is_taken_back(site: dict[str, Any]) -> None:
     subprocess.run(site["test"], check=True)
 
 
+@needs_nginx
+@pytest.mark.long
+def test_a_site_of_others_gives_way_by_a_rename_in_the_same_change_or_not_at_all(site: dict[str, Any]) -> None:
+    """Both listen as the default of one port, so that nginx accepts either, and never both."""
+    folder, old = site["folder"], site["old"]
+    old.write_text("server { listen 18081 default_server; }\n")
+    before = old.stat()
+    change: dict[str, Any] = {"files": {str(folder / "enabled/ours"): "server { listen 18081 default_server; }\n"}}
+    refused = {"files": {str(folder / "enabled/ours"): "server { listen nowhere; }\n"}}
+    assert "the old one is back" in nginx_files(**refused, aside=[str(old)], test=site["test"])["msg"]
+    assert (old.stat().st_mtime_ns, old.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    done = nginx_files(**change, aside=[str(old)], test=site["test"])
+    assert done["changed"]
+    waiting = old.with_name(f".{old.name}.ai-services")
+    assert (waiting.stat().st_mtime_ns, waiting.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert nginx_files(**change, aside=[str(old)], test=site["test"])["changed"] is False
+
+
 DUMP = """\
 # configuration file /etc/nginx/nginx.conf:
 http { include /etc/nginx/sites-enabled/*; }
