@@ -7,6 +7,7 @@ so that a file without an end and without a lock is the work of a kill -9 or of 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -49,8 +50,10 @@ class Teller:
         line = json.dumps({"time": utc_now(), **content}, ensure_ascii=False) + "\n"
         os.write(self._file, line.encode())
         if self._aloud:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            # Whoever read along may be gone; the change goes on.
+            with contextlib.suppress(OSError):
+                sys.stdout.write(line)
+                sys.stdout.flush()
 
 
 def is_begun(run: str, directory: Path = DIRECTORY) -> bool:

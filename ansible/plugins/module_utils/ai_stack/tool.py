@@ -8,6 +8,7 @@ import json
 import os
 import pkgutil
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -91,6 +92,9 @@ def _carry_out(chosen: argparse.Namespace, release: str) -> int:
         runs.detach(run, words)
         _print({"run": run, "release": release})
         return OK
+    # Half a change helps nobody: neither a terminal that closes nor Ctrl-C ends one in its middle.
+    for name in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, signal.SIG_IGN)
     teller = runs.Teller(run, aloud=True)
     teller.write({"run": run, "release": release})
     begun = time.monotonic()
