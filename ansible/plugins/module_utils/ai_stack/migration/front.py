@@ -193,6 +193,27 @@ def give_the_port_back(state: State, engine: Engine) -> None:
         if held:
             time.sleep(_SETTLED_S)
             listen_on(port, helper, [helper])
+            wait_until_free(port)
+
+
+def wait_until_free(port: int, timeout_s: float = 30) -> None:
+    """Until a port of this host can be taken: a reload of nginx closes its socket a little later.
+
+    Raises:
+        MigrationError: somebody keeps it.
+    """
+    ends_at = time.monotonic() + timeout_s
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))  # noqa: S104
+            except OSError as error:
+                if time.monotonic() >= ends_at:
+                    raise MigrationError(f"Port {port} is not free for the old service: {error}") from error
+            else:
+                return
+        time.sleep(0.2)
 
 
 def subnets(engine: Engine) -> list[str]:

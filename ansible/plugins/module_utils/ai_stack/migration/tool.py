@@ -178,7 +178,7 @@ def _changed(_: argparse.Namespace) -> dict[str, Any]:
     return {"changed": keeping.changed(_open())}
 
 
-def _sweep(_: argparse.Namespace) -> dict[str, Any]:
+def _sweep(chosen: argparse.Namespace) -> dict[str, Any]:
     """After a rollback: nothing of the migration stays."""
     state = _open()
     takeover.no_guard()
@@ -188,6 +188,8 @@ def _sweep(_: argparse.Namespace) -> dict[str, Any]:
     if state.content.get("made_root"):
         with contextlib.suppress(OSError):
             ROOT.rmdir()
+    # Nobody can ask for that afterwards: the tool itself has just gone.
+    Lock().release(chosen.token)
     return {}
 
 
