@@ -20,7 +20,7 @@ from host.lab.deployment import Operator
 from host.lab.place import INTERNET, LabError
 
 # Paths of the host that have a disk of their own, and may run full.
-DISKS_MIB = {"/var/lib/docker": 8000, "/opt": 96}
+DISKS_MIB = {"/var/lib/docker": 24_000, "/opt": 96}
 _PEBBLE_PORT = 14000
 _ENDS_WITHIN_S = 20
 _ANSWERS_WITHIN_S = 240
