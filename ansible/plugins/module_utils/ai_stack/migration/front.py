@@ -151,6 +151,12 @@ def redirect(state: State, engine: Engine) -> None:
         raise MigrationError(f"The packet filter refuses the redirection: {done.stderr.strip()[-500:]}")
 
 
+def has_helpers(state: State) -> bool:
+    """Whether nginx still listens on a helper port, so that the rule has somewhere to lead to."""
+    text = DOORS.read_text() if DOORS.exists() else ""
+    return any(re.search(rf"listen {helper}\b", text) for helper in state.order.get("in_place_of", {}).values())
+
+
 def is_redirected() -> bool:
     """Whether the rule is in force."""
     return subprocess.run(["nft", "list", "table", "inet", TABLE], capture_output=True, check=False).returncode == 0
@@ -170,6 +176,8 @@ def own_the_port(state: State) -> None:
     Raises:
         MigrationError: the port is still somebody's, or nginx refuses.
     """
+    if not has_helpers(state):
+        return
     for port, helper in ((int(a), int(b)) for a, b in state.order.get("in_place_of", {}).items()):
         listen_on(port, helper, [port, helper])
         no_redirect()

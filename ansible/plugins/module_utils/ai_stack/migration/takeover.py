@@ -154,7 +154,7 @@ def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
         journal.write("migrate:settle", "done", None, done[-1])
     # The rule is not there after a boot; from the step `front` on, it is how callers come in.
     redirected = state.of("front") == "done" and state.of("retire") != "done" and state.content["phase"] == "begun"
-    if redirected and state.order.get("in_place_of") and not front.is_redirected():
+    if redirected and front.has_helpers(state) and not front.is_redirected():
         front.redirect(state, engine)
         done.append("the old port leads to the gateway again")
     return done
