@@ -53,3 +53,6 @@ def test_a_journal_on_a_full_disk_is_written_with_the_room_that_is_kept(
     log.write("engine:ollama", "failed", "abc")
     assert [line["step"] for line in journal.read(log.path)] == ["engine:ollama"]
     assert relieved == [True]
+    relieved.clear()
+    with pytest.raises(OSError, match="No space left"), log.step("engine:whisper-api", "abc"):
+        pytest.fail("the room for the way back was used to go on")

@@ -42,6 +42,9 @@ class Journal:
                 raise
             self.relief()
             self._write(step, state, release, detail)
+            # The room that was kept is for the way back: nothing is begun with it.
+            if state == "begun":
+                raise
 
     def _write(self, step: str, state: str, release: str | None, detail: str) -> None:
         line = {
