@@ -57,14 +57,15 @@ def prepare(lab: Lab) -> Before:
 
 
 def push_deaf_speech(lab: Lab, version: str, name: str) -> str:
-    """Push, as `name`, a whisper-api of `version` that is healthy and fails at every recording; answers its digest."""
+    """Push, as `name`, a whisper-api of `version` that hears what makes it healthy, and no more; answers its digest."""
     here = f"127.0.0.1:{internet.push_port(lab)}/{GITHUB_USER}/whisper-api:{version}"
     engine.call("pull", "--quiet", here)
     # Compiled anew: an image's modules are taken as they were compiled, whatever their sources say by now.
     spoil = (
         "import pathlib, py_compile, whisper_api.tasks as t; p = pathlib.Path(t.__file__); "
-        "p.write_text(p.read_text() + '\\n\\nasync def _deaf(self, *_):\\n    raise RuntimeError()\\n\\n\\n"
-        "TaskQueue._transcribe = _deaf\\n'); "
+        "p.write_text(p.read_text() + '\\n\\n_hear = TaskQueue._transcribe\\n\\n\\n"
+        'async def _deaf(self, *all_of_it):\\n    if hasattr(self, "heard"):\\n        raise RuntimeError\\n'
+        "    self.heard = True\\n    return await _hear(self, *all_of_it)\\n\\n\\nTaskQueue._transcribe = _deaf\\n'); "
         "py_compile.compile(str(p), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
     )
     lines = f'FROM {here}\nUSER 0\nRUN ["python", "-c", {json.dumps(spoil)}]\nUSER 10002:10002\n'

@@ -15,8 +15,10 @@ from .engine import EngineError
 _LOOK_EVERY_S = 0.2
 # Loading a large model from a slow disk, and then the first answer.
 _PROBE_S = 600.0
-# The gateway lets nobody wait longer than ten minutes (PAUSE_MAX_WAIT_S); half of that is for what comes after.
-_SETTLED_WITHIN_S = 300.0
+# The gateway lets nobody wait longer than ten minutes (PAUSE_MAX_WAIT_S). Within seven the new one must be healthy,
+# so that three are left for the way back; of those seven at most four are for what is under way.
+_HEALTHY_WITHIN_S = 420.0
+_SETTLED_WITHIN_S = 240.0
 
 
 def exchange(change: Change, service: str, admin: Admin | None, before: str | None) -> None:
@@ -25,10 +27,10 @@ def exchange(change: Change, service: str, admin: Admin | None, before: str | No
     Raises:
         ChangeError: it does not work; the one before is back, while its callers still waited, or is said not to be.
     """
-    with change.step(f"engine:{service}"), _quiet(change, service, admin):
+    with change.step(f"engine:{service}"), _quiet(change, service, admin) as limit_s:
         try:
             change.compose.up_service(service)
-            change.compose.wait_healthy(change.timeout_s, [service])
+            change.compose.wait_healthy(limit_s, [service])
             prove(change, service, admin)
         except (ComposeError, UnhealthyError, EngineError, ChangeError) as error:
             raise ChangeError(f"{error}\n{_back(change, service, before)}".strip()) from error
@@ -59,10 +61,13 @@ def prove(change: Change, service: str, admin: Admin | None) -> None:
 
 
 @contextlib.contextmanager
-def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
-    """Keep callers waiting during the block, where the gateway can; begin when nobody is being answered."""
-    if admin is None or not admin.backend(service):
-        yield
+def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[float]:
+    """Keep callers waiting during the block, where the gateway can; begin when nobody is being answered.
+
+    Gives how long the new one may take to be healthy, in seconds. Where none runs, nobody waits for it.
+    """
+    if admin is None or missing(change, service) or not admin.backend(service):
+        yield change.timeout_s
         return
     try:
         begun = time.monotonic()
@@ -74,7 +79,7 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[None]:
         with admin.paused(service, change.owner, f"release {change.release}", lost):
             _settle(change, service, admin)
             try:
-                yield
+                yield min(change.timeout_s, _HEALTHY_WITHIN_S - (time.monotonic() - begun))
             finally:
                 with contextlib.suppress(AdminError):
                     waiting = float(admin.backend(service).get("waiting") or 0)
