@@ -14,7 +14,7 @@ from host.lab.deployment import Operator
 from host.lab.place import REPOSITORY
 from host.matrix.faults import Fault, Scene
 
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.1
 _RUN_TIMEOUT_S = 900
 _RUNS_PER_FAULT = 2
 _LAST_LINES = 30

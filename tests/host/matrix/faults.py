@@ -36,6 +36,7 @@ class Scene:
     operator: Operator
     answers: Callable[[], bool]
     run: subprocess.Popen[bytes] | None = None
+    init: int = 0
     # (from, to) in seconds since the epoch: the machine was off, so that nobody could have answered
     off: list[tuple[float, float]] = field(default_factory=list)
 
@@ -50,17 +51,23 @@ class Scene:
         return self.operator.lab.container(INTERNET)
 
     def journal(self) -> list[dict[str, str]]:
-        """The lines of the host's journal; empty while it has none, or is off."""
+        """The lines of the host's journal; empty while it has none, or is off. Cheap: it is read many times a second."""
         try:
-            pid = int((engine.inspect("container", self.container) or {})["State"]["Pid"])
-            raw = Path(f"/proc/{pid}/root/opt/ai/journal.jsonl").read_bytes() if pid else b""
-        except (OSError, KeyError):
+            raw = Path(f"/proc/{self._first_process()}/root/opt/ai/journal.jsonl").read_bytes()
+        except OSError:
             return []
         lines = []
         for line in raw.splitlines():
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
         return lines
+
+    def _first_process(self) -> int:
+        """The host's process 1, by its number on this machine; asks Docker only when the one that it knew is gone."""
+        if not self.init or not Path(f"/proc/{self.init}/root/opt").is_dir():
+            state = (engine.inspect("container", self.container) or {}).get("State", {})
+            self.init = int(state.get("Pid") or 0)
+        return self.init
 
     def until_it_answers(self) -> None:
         """Wait for the host's services. AssertionError when they do not come."""
