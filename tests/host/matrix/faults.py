@@ -51,7 +51,7 @@ class Scene:
         return self.operator.lab.container(INTERNET)
 
     def journal(self) -> list[dict[str, str]]:
-        """The lines of the host's journal; empty while it has none, or is off. Cheap: it is read many times a second."""
+        """The lines of the host's journal; empty while it has none, or is off. It is read many times a second."""
         try:
             raw = Path(f"/proc/{self._first_process()}/root/opt/ai/journal.jsonl").read_bytes()
         except OSError:
@@ -132,6 +132,7 @@ def _power_loss(scene: Scene) -> None:
     begun = time.time()
     engine.call("kill", "--signal", "KILL", scene.container)
     engine.call("start", scene.container)
+    scene.init = 0
     hosts.wait(scene.operator.lab, scene.operator.host)
     scene.until_it_answers()
     scene.off.append((begun, time.time()))
