@@ -147,7 +147,7 @@ def _told(work: Work, seconds: float) -> Report:
     stays = undo.kept(work.order)
     keep = undo.settings_to_keep(work)
     screen.say()
-    screen.say(f"Done in {duration(seconds)}. Callers of speech waited {waited or 0:g} s at most; nobody was refused.")
+    screen.say(f"Done in {duration(seconds)}. Callers of speech waited {waited or 0:g} s at most.")
     screen.say("Kept for a rollback, stopped:")
     for line in stays:
         screen.say(f"  + {line}")

@@ -22,7 +22,8 @@ from .state import MigrationError, State, step
 SPEECH, LANGUAGE = "whisper-api", "ollama"
 SETTLER = "ai-migration.service"
 _READY_S = 900.0
-_STRANGERS_S = 120.0
+# Who keeps a connection and goes on asking is ended by the old service itself, between two answers.
+_STRANGERS_S = 30.0
 # Beside the installation itself: the release that has everything, written by the playbook.
 WHOLE = "whole"
 _UNIT = """\
@@ -185,7 +186,9 @@ def undo_front(state: State, journal: Journal, say: Callable[[str], None]) -> No
         MigrationError: nginx refuses; then they reach it through the gateway as before.
     """
     with step(state, "undo:front", journal):
-        front.no_redirect()
+        if front.no_redirect():
+            # Connections that the rule made, and that their callers keep, end with the answer that is under way.
+            front.reload_nginx()
         if state.of("front") and not state.order.get("in_place_of"):
             changed = front.bring_back([Path(name) for name in state.order.get("aside", [])])
             say(f"back in their places: {', '.join(changed) or 'nothing had to be moved'}")
