@@ -11,7 +11,7 @@ import dataclasses
 
 from . import engines, gateway, observe, switch
 from .admin import Admin, AdminError
-from .change import Change, ChangeError, number
+from .change import STEPS, Change, ChangeError, number
 from .compose import ComposeError, UnhealthyError
 from .engine import EngineError
 from .journal import broken_off
@@ -145,5 +145,9 @@ def _undo(change: Change, before: str | None) -> str:
 
 
 def _close(change: Change) -> None:
+    """End the steps of changes that were cut off; those of a migration around this one are its own to end."""
+    own = {name.partition(":")[0] for name in STEPS}
     for step in broken_off(change.journal.path):
+        if step.partition(":")[0] not in own:
+            continue
         change.journal.write(step, "done", change.store.current, "a run before this one was cut off; all is well now")
