@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -158,7 +159,9 @@ def has_helpers(state: State) -> bool:
 
 
 def is_redirected() -> bool:
-    """Whether the rule is in force."""
+    """Whether the rule is in force; without the tool that makes it, there is none."""
+    if shutil.which("nft") is None:
+        return False
     return subprocess.run(["nft", "list", "table", "inet", TABLE], capture_output=True, check=False).returncode == 0
 
 

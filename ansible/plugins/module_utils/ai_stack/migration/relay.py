@@ -6,6 +6,7 @@ It listens on the address that containers know as host.docker.internal, and only
 from __future__ import annotations
 
 import ipaddress
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -85,7 +86,8 @@ def down() -> bool:
             subprocess.run(["systemctl", "disable", "--now", name], capture_output=True, check=False, timeout=60)
             (UNITS / name).unlink()
         _do(["systemctl", "daemon-reload"])
-    subprocess.run(["nft", "delete", "table", "inet", _TABLE], capture_output=True, check=False, timeout=60)
+    if shutil.which("nft"):  # it may have come with us, and have gone with us
+        subprocess.run(["nft", "delete", "table", "inet", _TABLE], capture_output=True, check=False, timeout=60)
     return bool(there)
 
 
