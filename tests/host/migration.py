@@ -58,7 +58,7 @@ class Migrating:
         """`./ai migrate` by the owner, who agrees."""
         outcome = self.operator.ai(
             "migrate", *self.operator.target(), "--config", str(self.operator.config), "--yes", *words,
-            environment=environment,
+            environment=environment, timeout_s=3600,
         )  # fmt: skip
         self.outcomes.append((" ".join(words) or "migrate", outcome))
         return outcome

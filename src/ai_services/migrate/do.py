@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ def _told(work: Work, seconds: float) -> Report:
         screen.say(f"  + {line}")
     screen.say("In ai.yml from now on, so that a deploy keeps the old doors open:")
     for name, value in keep.items():
-        screen.say(f"  {name}: {value}")
+        screen.say(f"  {name}: {json.dumps(value)}")
     screen.say(f"Back:     ./ai migrate {work.again} --rollback")
     screen.say(f"For good: ./ai migrate {work.again} --finalize")
     screen.say(f"Log:      {work.log}")
