@@ -117,7 +117,7 @@ def test_a_site_of_others_gives_way_by_a_rename_in_the_same_change_or_not_at_all
     old.write_text("server { listen 18081 default_server; }\n")
     before = old.stat()
     change: dict[str, Any] = {"files": {str(folder / "enabled/ours"): "server { listen 18081 default_server; }\n"}}
-    refused = {"files": {str(folder / "enabled/ours"): "server { listen nowhere; }\n"}}
+    refused: dict[str, Any] = {"files": {str(folder / "enabled/ours"): "server { listen nowhere; }\n"}}
     assert "the old one is back" in nginx_files(**refused, aside=[str(old)], test=site["test"])["msg"]
     assert (old.stat().st_mtime_ns, old.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     done = nginx_files(**change, aside=[str(old)], test=site["test"])

@@ -1,125 +1,30 @@
-"""A session on a host, with a real sshd on a free port: its key, our keys, commands, files, and what may go wrong."""
+"""A session on a host, with a real sshd on a free port: its key, our keys, and the way there."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pwd
-import shutil
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from support.sshd import sshd
+from support.ssh_server import Server, configure, known, make_key, remote, server
 
 from ai_services.exits import BLOCKED, OperatorError
-from ai_services.host import remote as remote_module
 from ai_services.host.known_hosts import KnownHosts
-from ai_services.host.remote import CommandError, LateError, LostError, Remote
+from ai_services.host.remote import Remote
 from ai_services.host.ssh_errors import UnknownHostKeyError
 from ai_services.host.target import Target
 from ai_services.local.ports import free_port
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
+__all__ = ["configure", "known", "remote", "server"]
 pytestmark = pytest.mark.xdist_group("sshd")
-
-
-@dataclass
-class Server:
-    """A running sshd: where it listens, and whose keys it knows."""
-
-    folder: Path
-    port: int
-    process: psutil.Popen
-
-    def public_key(self, kind: str = "ed25519") -> str:
-        return " ".join((self.folder / f"host_{kind}.pub").read_text().split()[:2])
-
-    def target(self, known: Path, key: str = "client") -> Target:
-        return Target("127.0.0.1", USER, self.port, self.folder / key, KnownHosts(known))
-
-    def hang_up(self) -> None:
-        """End every session, and nothing else."""
-        for session in self.process.children(recursive=True):
-            session.kill()
-
-
-def _make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", path], check=True)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("sshd")
-    folder.chmod(0o700)
-    for kind in ("ed25519", "rsa"):
-        _make_key(folder / f"host_{kind}", kind)
-    for name in ("client", "stranger"):
-        _make_key(folder / name)
-    _make_key(folder / "locked", passphrase="secret")
-    keys = [(folder / f"{name}.pub").read_text() for name in ("client", "locked")]
-    (folder / "authorized").write_text("".join(keys))
-    (folder / "bin").mkdir()
-    port = free_port()
-    (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_ed25519\nHostKey {folder}/host_rsa\n"
-        f"AuthorizedKeysFile {folder}/authorized\nPidFile none\nStrictModes no\nPasswordAuthentication no\n"
-        f"KbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel VERBOSE\n"
-        f"SetEnv PATH={folder}/bin:/usr/local/bin:/usr/bin:/bin\n"
-    )
-    real = sshd(folder)
-    process = psutil.Popen(
-        [real.program, "-D", "-e", "-f", str(folder / "config")], env=os.environ | real.environment,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert process.stderr
-    said = ""
-    while "Server listening" not in said:
-        line = process.stderr.readline()
-        assert line, f"sshd ended: {said}"
-        said += line
-    threading.Thread(target=process.stderr.read, daemon=True).start()
-    yield Server(folder, port, process)
-    for one in [*process.children(recursive=True), process]:
-        one.kill()
-    process.wait()
-
-
-@pytest.fixture
-def known(server: Server, tmp_path: Path) -> Path:
-    """A list of known hosts that has the server's key."""
-    file = tmp_path / "home" / "known_hosts"
-    file.parent.mkdir()
-    file.write_text(f"[127.0.0.1]:{server.port} {server.public_key()}\n")
-    return file
-
-
-@pytest.fixture
-def remote(server: Server, known: Path) -> Iterator[Remote]:
-    with Remote.open(server.target(known)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Give ssh a configuration of this test's own in place of ~/.ssh/config, which it finds whatever HOME says."""
-    real = shutil.which("ssh")
-
-    def configure(text: str) -> None:
-        config, shim = tmp_path / "ssh_config", tmp_path / "shim" / "ssh"
-        shim.parent.mkdir()
-        config.write_text(text)
-        shim.write_text(f'#!/bin/sh\nexec {real} -F {config} "$@"\n')
-        shim.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
-
-    return configure
 
 
 class TestWhoseKey:
@@ -147,7 +52,7 @@ class TestWhoseKey:
             Remote.open(server.target(tmp_path / "nothing"))
 
     def test_a_changed_one(self, server: Server, known: Path, tmp_path: Path) -> None:
-        _make_key(tmp_path / "another")
+        make_key(tmp_path / "another")
         blob = " ".join((tmp_path / "another.pub").read_text().split()[:2])
         known.write_text(f"[127.0.0.1]:{server.port} {blob}\n")
         with pytest.raises(OperatorError, match="another SSH key than before") as caught:
@@ -233,7 +138,7 @@ class TestTheWay:
         self, server: Server, known: Path, configure: Callable[[str], None], tmp_path: Path
     ) -> None:
         """A certificate authority vouches for the host's key: for paramiko the key is unknown."""
-        _make_key(tmp_path / "authority")
+        make_key(tmp_path / "authority")
         public = server.folder / "host_ed25519.pub"
         subprocess.run(
             ["ssh-keygen", "-q", "-s", tmp_path / "authority", "-h", "-I", "host", "-n", "127.0.0.1", public],
@@ -274,169 +179,3 @@ def wait_for_port(server: Server) -> None:
 def wait_for_end(pid: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(timeout=60)
-
-
-@pytest.fixture(params=["there", "here"])
-def either(request: pytest.FixtureRequest) -> Iterator[Remote]:
-    """A session over SSH, and one on this very machine: they behave alike."""
-    if request.param == "there":
-        yield request.getfixturevalue("remote")
-    else:
-        with Remote.open(Target("localhost")) as opened:
-            yield opened
-
-
-class TestCommands:
-    def test_status_and_both_streams(self, either: Remote) -> None:
-        done = either.run("cat; echo trouble >&2; exit 7", stdin=b"\x00\xff" * 300_000)
-        assert (done.status, done.out == b"\x00\xff" * 300_000, done.reason) == (7, True, "trouble")
-
-    def test_much_of_everything_at_once(self, either: Remote) -> None:
-        """Nobody waits for the other: stdin unread, stdout and stderr full."""
-        done = either.run(
-            "head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; cat | wc -c", stdin=b"x" * 4_000_000
-        )
-        assert done.out[5_000_000:].strip() == b"4000000"
-        assert len(done.err) >= 1_000_000
-
-    def test_a_command_that_does_not_read(self, either: Remote) -> None:
-        assert either.run("exit 4", stdin=b"x" * 4_000_000).status == 4
-
-    def test_too_much_is_cut(self, either: Remote) -> None:
-        done = either.run("head -c 3000000 /dev/zero", limit_bytes=1000)
-        assert (done.status, len(done.out), done.is_cut) == (0, 1000, True)
-
-    def test_one_that_hangs_is_ended_there_too(
-        self, either: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(remote_module, "_GRACE_S", 0)
-        begun = tmp_path / "pid"
-        os.mkfifo(begun)
-        pids: list[int] = []
-        reader = threading.Thread(target=lambda: pids.append(int(begun.read_text())))
-        reader.start()
-        with pytest.raises(LateError, match=r"did not end within 1 s .*sleep 3600"):
-            either.run(f"echo $$ > {begun}; exec sleep 3600", timeout_s=0.8)
-        reader.join()
-        wait_for_end(pids[0])
-        assert either.run("echo still").text == "still\n"
-
-    def test_several_at_once(self, either: Remote) -> None:
-        said: dict[int, str] = {}
-        threads = [
-            threading.Thread(target=lambda n=n: said.update({n: either.run(f"cat; echo {n}", stdin=b"n").text}))
-            for n in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert said == {n: f"n{n}\n" for n in range(6)}
-
-    def test_lines_come_as_they_are_written(self, either: Remote, tmp_path: Path) -> None:
-        gate = tmp_path / "gate"
-        os.mkfifo(gate)
-        lines = either.lines(f"echo one; cat {gate}; printf three; exit 5")
-        assert next(lines) == "one"
-        gate.write_text("two\n")
-        assert next(lines) == "two"
-        assert next(lines) == "three"
-        with pytest.raises(CommandError) as caught:
-            next(lines)
-        assert caught.value.done.status == 5
-
-    def test_a_stream_that_is_left_ends_its_command(self, either: Remote) -> None:
-        lines = either.lines("echo $$; yes")
-        pid = int(next(lines))
-        lines.close()  # type: ignore[attr-defined]
-        wait_for_end(pid)
-
-    def test_any_login_shell_and_any_quote(self, either: Remote) -> None:
-        assert either.run('echo "it\'s" \'$HOME\' `echo b` \\\\ ; [ -n "$0" ]').text == "it's $HOME b \\\n"
-
-
-class TestFiles:
-    def test_there_and_back(self, either: Remote, tmp_path: Path) -> None:
-        content = os.urandom(3_000_000)
-        path = tmp_path / "a b'c"
-        either.put(content, str(path), 0o640)
-        assert (path.read_bytes() == content, path.stat().st_mode & 0o777) == (True, 0o640)
-        assert b"".join(either.get(str(path))) == content
-        assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["a b'c"]
-
-    def test_where_no_file_can_be(self, either: Remote, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match=r"write .*/no/file"):
-            either.put(b"x", str(tmp_path / "no" / "file"))
-        with pytest.raises(CommandError, match="No such file"):
-            b"".join(either.get(str(tmp_path / "nothing")))
-
-    def test_streams(self, either: Remote) -> None:
-        out = io.BytesIO()
-        assert either.pipe_out("head -c 2000000 /dev/zero; exit 2", out).status == 2
-        assert len(out.getvalue()) == 2_000_000
-        assert either.pipe_in("wc -c", io.BytesIO(bytes(2_000_000))).text.strip() == "2000000"
-
-
-class TestRoot:
-    """`root=True`: by sudo where we are not root, without a password or not at all."""
-
-    @pytest.fixture
-    def somebody(self, server: Server) -> Iterator[Callable[[str], None]]:
-        """The host's commands see another user than root, and this `sudo`."""
-
-        def become(sudo: str) -> None:
-            for name, text in (("id", "echo 1000"), ("sudo", sudo)):
-                (server.folder / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
-                (server.folder / "bin" / name).chmod(0o755)
-
-        yield become
-        for file in (server.folder / "bin").iterdir():
-            file.unlink()
-
-    def test_without_a_password(self, remote: Remote, somebody: Callable[[str], None]) -> None:
-        somebody('[ "$1 $2" = "-n --" ] || exit 9; shift 2; BY=sudo exec "$@"')
-        assert remote.run("echo by $BY").text == "by\n"
-        assert remote.run("echo by $BY; cat", root=True, stdin=b"'in'").text == "by sudo\n'in'"
-
-    def test_with_a_password(self, remote: Remote, somebody: Callable[[str], None]) -> None:
-        somebody("echo 'sudo: a password is required' >&2; exit 1")
-        with pytest.raises(OperatorError, match="asks for a password") as caught:
-            remote.run("true", root=True)
-        assert "NOPASSWD" in caught.value.hint
-
-    @pytest.mark.skipif(os.geteuid() != 0, reason="this account is not root")
-    def test_root_needs_no_sudo(self, either: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert either.run("id -u", root=True).text == "0\n"
-
-
-class TestLost:
-    def test_in_the_middle_of_a_command(self, remote: Remote, server: Server) -> None:
-        lines = remote.lines("echo begun; exec sleep 3600")
-        assert next(lines) == "begun"
-        server.hang_up()
-        with pytest.raises(LostError, match="was lost"):
-            next(lines)
-        with pytest.raises(LostError):
-            remote.run("true")
-
-    def test_a_file_that_came_half_is_no_file(self, remote: Remote, server: Server, tmp_path: Path) -> None:
-        path = tmp_path / "file"
-        path.write_text("before")
-        gate = tmp_path / "gate"
-        os.mkfifo(gate)
-
-        class Slow(io.BytesIO):
-            def read(self, _: int | None = -1) -> bytes:
-                if self.tell():
-                    gate.read_text()
-                    server.hang_up()
-                    return b""
-                return super().read(10)
-
-        # What `put` does, with an input that stops: the command finds too little.
-        with pytest.raises(LostError):
-            remote.pipe_in(
-                f'echo > {gate}; t={path}.new; cat > "$t" && [ "$(wc -c < "$t")" -eq 20 ] && mv "$t" {path}; sleep 99',
-                Slow(b"x" * 20),
-            )
-        assert path.read_text() == "before"

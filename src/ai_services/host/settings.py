@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ai_services import __version__
 from ai_services.host.settings_backup import Moment, Place, Recipients
+from ai_services.host.settings_doors import Doors
 from ai_services.host.settings_kinds import (
     Branch,
     Choice,
     Domain,
-    Doors,
     File,
     Flag,
     Networks,
