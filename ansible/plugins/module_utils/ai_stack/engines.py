@@ -17,7 +17,7 @@ _LOOK_EVERY_S = 0.2
 _PROBE_S = 600.0
 # The gateway lets nobody wait longer than ten minutes (PAUSE_MAX_WAIT_S). Within seven the new one must be healthy,
 # so that three are left for the way back; of those seven at most four are for what is under way.
-_HEALTHY_WITHIN_S = 420.0
+HEALTHY_WITHIN_S = 420.0
 _SETTLED_WITHIN_S = 240.0
 
 
@@ -79,7 +79,7 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[float]
         with admin.paused(service, change.owner, f"release {change.release}", lost):
             _settle(change, service, admin)
             try:
-                yield min(change.timeout_s, _HEALTHY_WITHIN_S - (time.monotonic() - begun))
+                yield min(change.timeout_s, HEALTHY_WITHIN_S - (time.monotonic() - begun))
             finally:
                 with contextlib.suppress(AdminError):
                     waiting = float(admin.backend(service).get("waiting") or 0)

@@ -101,7 +101,7 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
                 old.step_aside(str(state.content["id"])[-6:])
                 say("ours starts")
                 change.compose.up_service(SPEECH)
-                change.compose.wait_healthy(change.timeout_s, [SPEECH])
+                change.compose.wait_healthy(engines.HEALTHY_WITHIN_S, [SPEECH])
                 engines.prove(change, SPEECH, admin)
                 change.store.switch(change.release)
             except FAULTS as error:
