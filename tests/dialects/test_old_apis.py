@@ -17,7 +17,8 @@ from support.whisper import whisper_server
 
 from dialects.harness import free_port, gateway
 
-pytestmark = [pytest.mark.long, pytest.mark.promise("S0.7")]
+# A request takes up what an earlier one was answered: one process for all of them, in their order.
+pytestmark = [pytest.mark.long, pytest.mark.promise("S0.7"), pytest.mark.xdist_group("old-apis")]
 
 APIS = ("asr", "speaches", "whisper_api", "seed")
 WHEN = ("before", "behind the gateway", "after")

@@ -9,6 +9,8 @@ from host.lab.old.locally import caller
 from host.lab.old.recorded import Caller, Case, cases
 from support.whisper import WhisperServer, whisper_server
 
+# A request takes up what an earlier one was answered: one process for all of them, in their order.
+pytestmark = pytest.mark.xdist_group("old-apis")
 OURS = ("asr", "speaches", "whisper_api")
 
 

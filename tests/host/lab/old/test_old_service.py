@@ -10,7 +10,8 @@ import pytest
 from host.lab.old.locally import caller, old_service
 from host.lab.old.recorded import APIS, Caller, Case, cases
 
-pytestmark = pytest.mark.long
+# A request takes up what an earlier one was answered: one process for all of them, in their order.
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("old-service")]
 
 
 @pytest.fixture(scope="module")
