@@ -65,7 +65,7 @@ def test_the_configuration_and_the_rules_are_taken_by_prometheus(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "11 rules found" in done.stdout
+    assert "12 rules found" in done.stdout
 
 
 def test_each_alert_speaks_when_it_should_and_only_then(programs: Path, tmp_path: Path) -> None:
