@@ -102,6 +102,7 @@ def blue_and_green(tmp_path: Path) -> Iterator[tuple[Door, Upstream, Upstream]]:
     green.stop()
 
 
+@pytest.mark.long
 def test_reloads_under_load_fail_no_request(blue_and_green: tuple[Door, Upstream, Upstream]) -> None:
     door, _, _ = blue_and_green
     load = Load(door)
@@ -114,6 +115,7 @@ def test_reloads_under_load_fail_no_request(blue_and_green: tuple[Door, Upstream
     assert {status for status, _ in load.answers} == {200}
 
 
+@pytest.mark.long
 def test_the_gateway_is_exchanged_under_load_without_a_failed_request(
     blue_and_green: tuple[Door, Upstream, Upstream],
 ) -> None:

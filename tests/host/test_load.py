@@ -15,6 +15,8 @@ import pytest
 from host.load import Chat, Get, Load, Plan, Upload
 from host.load_requests import Kind
 
+pytestmark = pytest.mark.long
+
 EVENT = b'data: {"choices":[{"delta":{"content":"Paris"}}]}\n\n'
 Handler = Callable[["Request"], None]
 

@@ -198,6 +198,7 @@ def ask(url: str, expression: str) -> list[float]:
     return [float(found["value"][1]) for found in answer.json()["data"]["result"]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("expression", panels())
 def test_no_panel_is_empty(prometheus: str, expression: str) -> None:
     values = wait_until(

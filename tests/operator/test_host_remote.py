@@ -24,7 +24,7 @@ from ai_services.local.ports import free_port
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
 __all__ = ["configure", "known", "remote", "server"]
-pytestmark = pytest.mark.xdist_group("sshd")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("sshd")]
 
 
 class TestWhoseKey:

@@ -165,6 +165,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(fresh: Stack, sign: signal.Signal
     assert traces(fresh) == []
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_is_told_and_mended(fresh: Stack) -> None:
     """The one process that nothing watches: what it leaves behind is found, ended and started anew."""
     fresh.up()

@@ -26,6 +26,7 @@ def test_transcribe(stack: Stack, spoken: tuple[Path, str]) -> None:
 
 
 @pytest.mark.promise("S3.1")
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_ten_minutes(stack: Stack, tmp_path: Path) -> None:
     """A long file comes back whole: neither its end nor its middle is lost on the way."""

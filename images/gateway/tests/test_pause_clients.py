@@ -29,6 +29,8 @@ from dialects.house_admin import (
     until_waiting,
 )
 
+pytestmark = pytest.mark.long
+
 MIB = 2**20
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 

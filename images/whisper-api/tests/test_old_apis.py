@@ -10,7 +10,7 @@ from host.lab.old.recorded import Caller, Case, cases
 from support.whisper import WhisperServer, whisper_server
 
 # A request takes up what an earlier one was answered: one process for all of them, in their order.
-pytestmark = pytest.mark.xdist_group("old-apis")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("old-apis")]
 OURS = ("asr", "speaches", "whisper_api")
 
 
