@@ -20,6 +20,8 @@ from host.lab.old import kinds
 from host.lab.place import REPOSITORY, Lab
 from host.migration import Migrating
 
+pytestmark = [pytest.mark.promise("S0.7"), pytest.mark.timeout(3600)]
+
 # One in the everyday run; the others take a quarter of an hour each.
 QUICK = "asr-run"
 EVERY = [pytest.param(kind, marks=() if kind == QUICK else pytest.mark.long) for kind in kinds.KINDS]
