@@ -41,14 +41,17 @@ TELL_EVERY_S = 0.2
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask whom. `ca` is a PEM file to trust; `resolve` gives the address of names that no DNS here knows."""
+    """What to ask whom. `ca` is a PEM file to trust; `resolve` gives the address of names that no DNS here knows.
+
+    Without a rest between two requests of a kind, real speech and a real language model alone would fill two cores.
+    """
 
     url: str
     kinds: Sequence[Kind]
     key: str = ""
     ca: str = ""
     resolve: Mapping[str, str] = field(default_factory=dict)
-    rest_s: float = 0.2
+    rest_s: float = 1.5
     timeout_s: float = 900
     max_s: float = 3600
     max_requests: int = 100_000
