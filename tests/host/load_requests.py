@@ -82,10 +82,10 @@ class Chat:
     def send(self, session: requests.Session, url: str, timeout_s: float) -> requests.Response:
         """The answer, when it is right. Raises Failed."""
         body: dict[str, Any] = {"model": self.model, "messages": [{"role": "user", "content": self.prompt}]}
-        body |= {"stream": True, "max_tokens": self.max_tokens}
+        # Left to chance, the smallest of models now and then has nothing to say: that would look like a failure.
+        body |= {"stream": True, "max_tokens": self.max_tokens, "temperature": 0}
         if self.form == "ollama":
-            body = {**body, "options": {"num_predict": self.max_tokens}}
-            del body["max_tokens"]
+            body = {**body, "options": {"num_predict": body.pop("max_tokens"), "temperature": body.pop("temperature")}}
         response = session.post(url + self.path, json=body, stream=True, timeout=timeout_s)
         if response.status_code != 200:
             raise Failed(f"status {response.status_code}: {response.text[:200]}")
