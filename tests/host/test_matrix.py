@@ -110,10 +110,11 @@ def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, recordi
     assert outcome.status == 0, outcome.text[-6000:]
     before = current(host.container)
     scene = Scene(operator, lambda: host.curl("/queue/status").status == 0)
-    pairs = []
-    for service in ("gateway", "whisper-api", "ollama"):
-        image = f"ghcr.io/lab/{service}:next" if service != "ollama" else "docker.io/ollama/ollama:next"
-        stores.push_variant(lab, _image_of(host.container, service), image, f"next {offset}")
+    # Every component becomes another: two by their images, the third by its limits.
+    pairs = ["--set", "ai_ollama_memory_mib=6000"]
+    for service in ("gateway", "whisper-api"):
+        image = f"ghcr.io/lab/{service}:next"
+        stores.push_variant(lab, _image_of(host.container, service), image, f"next-{offset}")
         pairs += ["--set", f"ai_{service.replace('-', '_')}_image={image}"]
     model = operator.settings["ai_ollama_model"]
     upload, chat = Upload(str(recording.path), recording.word), Chat(model)
