@@ -20,8 +20,12 @@ from host.looking import look_at
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
+# With a proxy and other sites, with and without containers; the gate's chain starts from a third kind.
+QUICK = ("seed-compose", "venv-sites")
+EVERY = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.long) for kind in kinds.KINDS]
 
-@pytest.fixture(scope="module", params=kinds.KINDS)
+
+@pytest.fixture(scope="module", params=EVERY)
 def old(request: pytest.FixtureRequest, lab: Lab) -> Iterator[tuple[Lab, str, Truth]]:
     """One host of each kind, one after the other."""
     name = f"old-{request.param}"
