@@ -23,6 +23,7 @@ from host.migration import Migrating
 pytestmark = [pytest.mark.promise("S0.7"), pytest.mark.timeout(3600)]
 
 # A quarter of an hour each: the gate's own migration is the chain of test_matrix.py.
+QUICK = "asr-run"  # the least of them, for what any of them shows
 EVERY = [pytest.param(kind, marks=pytest.mark.long) for kind in kinds.KINDS]
 # What a removal keeps on purpose: keys, the journal, models.
 KEPT = re.compile(r"files: /opt/ai(/(secrets|journal\.jsonl)\S*)? ")
