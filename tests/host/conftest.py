@@ -27,6 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.host)
+            if item.get_closest_marker("timeout") is None:
+                # Whichever comes first waits for its host to be deployed, on a machine that others use, too.
+                item.add_marker(pytest.mark.timeout(1500))
     items.sort(key=lambda item: item.path.name == LAST)
 
 
