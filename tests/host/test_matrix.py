@@ -101,6 +101,8 @@ def test_a_migration_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, record
         kinds.remove(lab, name)
 
 
+# Seen to go on after its first three faults, not yet to its end: until then no part of the gate.
+@pytest.mark.long
 @pytest.mark.promise("B.3")
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, recording: Recording, offset: int) -> None:
