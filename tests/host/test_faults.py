@@ -14,7 +14,7 @@ from host.faults import FAULTS, Act, Fault
 from host.lab import engine
 from host.story import Deployed
 
-pytestmark = [pytest.mark.host, pytest.mark.promise("B.5"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.host, pytest.mark.promise("B.5"), pytest.mark.timeout(1500)]
 
 _SHARED = (Path(__file__).parent / "faults" / "host.sh").read_text()
 
