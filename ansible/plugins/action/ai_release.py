@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
             arguments["life"] = self._life()
         result: dict[str, Any] = self._execute_module("ai_release", arguments, task_vars=task_vars)
         if arguments.get("state") == "staged" and not result.get("failed"):
-            result["ansible_facts"] = {"ai_stack_tool": _tool()}
+            result["tool"] = _tool()
         if "waits" in result:
             result["ai_event"] = {"event": "released", **{key: result[key] for key in ("release", "done", "waits")}}
         holder = result.get("holder") or {}
