@@ -62,7 +62,7 @@ def patient(deployed_host: Deployed) -> Iterator[Patient]:
     found = Patient(deployed_host)
     found.run("rm -rf $kept; authority; backup now")
     yield found
-    found.run("rm -rf $kept /opt/ai/backup.json; healthy gateway; healthy whisper-api; healthy ollama")
+    found.run("rm -rf $kept /opt/ai/backup.json; healthy $(gateway); healthy whisper-api; healthy ollama")
 
 
 def test_a_well_host_is_called_well(patient: Patient) -> None:

@@ -143,7 +143,7 @@ kernel() { # TEXT: a line in the kernel's ring, as /dev/kmsg gives it; a contain
     echo "3,1,$(cut -d. -f1 /proc/uptime)000000,-;$1" >>/dev/kmsg
 }
 
-deployed_for() { sed -i "s/\"ai_accelerator\": \"[a-z]*\"/\"ai_accelerator\": \"$1\"/" $record; }
+deployed_for() { sed -i "s/\"accelerator\": \"[a-z]*\"/\"accelerator\": \"$1\"/" $record; }
 
 # The files by which an NVIDIA card, its module and its libraries show themselves.
 gpu_on() {
