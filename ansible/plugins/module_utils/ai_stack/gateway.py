@@ -80,21 +80,34 @@ def exchange(change: Change) -> None:
 
 def _started(change: Change, seen: Gateways) -> Gateways:
     """Have one of the wanted kind beside those that there are, and see it work; what does not work goes again."""
-    if not seen.wanted:
-        _make_room(change, seen.others)
-        change.compose.up_beside(GATEWAY, 1 + len([one for one in seen.others if one.runs]))
-        seen = Gateways.seen(change)
-        if not seen.wanted:
-            raise ChangeError("The new gateway has no port of its own, though Docker says it started.")
+    new = seen.wanted[0].id if seen.wanted else _up_beside(change, seen.others)
     try:
-        change.compose.wait_healthy(change.timeout_s, [GATEWAY], {GATEWAY: seen.wanted[0].id})
+        change.compose.wait_healthy(change.timeout_s, [GATEWAY], {GATEWAY: new})
+        # Only now: one that falls over and over has a port or none, as the moment has it.
+        seen = Gateways.seen(change)
+        if [one.id for one in seen.wanted] != [new]:
+            raise ChangeError("The new gateway has no port of its own, though Docker says it started.")
         _answers(change, seen.wanted[0])
     except Exception:
         # The only one there is stays: whatever it can do is more than nothing.
-        if any(one.runs for one in seen.others):
-            _remove(change, seen.wanted[0])
+        found = observe.of(GATEWAY, observe.containers(change.engine))
+        if any(one.runs for one in found if one.id != new):
+            for one in found:
+                if one.id == new:
+                    _remove(change, one)
         raise
     return seen
+
+
+def _up_beside(change: Change, others: list[Container]) -> str:
+    """Start another gateway than these; returns its id, whether it keeps running or not."""
+    _make_room(change, others)
+    change.compose.up_beside(GATEWAY, 1 + len([one for one in others if one.runs]))
+    known = {one.id for one in others}
+    new = [one for one in observe.of(GATEWAY, observe.containers(change.engine)) if one.id not in known]
+    if not new:
+        raise ChangeError("Docker says it started a new gateway, and there is none.")
+    return new[-1].id
 
 
 def _make_room(change: Change, others: list[Container]) -> None:
