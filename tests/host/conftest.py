@@ -1,7 +1,9 @@
-"""What the host tests share: one lab, and in it a Debian 13 and a Debian 12 that were deployed once.
+"""What the host tests share: one lab, and in it hosts that were deployed once: Debian 13, 12, and 13 with the release
+before.
 
-`deployed_host` is for looking, and for breaking what the test mends again. Who destroys waits: test_destroy.py runs
-last. Hosts are removed at the end, the lab's internet only if it was not there before; AI_LAB_KEEP=1 keeps all.
+`deployed_host` is for looking, and for breaking what the test mends again. Who loses it and restores it waits, and who
+destroys it comes last of all. Hosts are removed at the end, the lab's internet only if it was not there before;
+AI_LAB_KEEP=1 keeps all.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from host import story
+from host import first_release, story
 from host.lab import engine, hosts, internet, stock
 from host.lab.place import INTERNET, Lab, LabError
+from host.matrix.faults import DISKS_MIB
 from host.story import TIMINGS, Deployed
 
-LAST = "test_destroy.py"
-LAB_FIXTURES = {"lab", "deployed_host", "bookworm_host"}
+# In this order, after all others.
+LAST = ("test_backup.py", "test_destroy.py")
+LAB_FIXTURES = {"lab", "deployed_host", "bookworm_host", "older_host"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("timeout") is None:
                 # Whichever comes first waits for its host to be deployed, on a machine that others use, too.
                 item.add_marker(pytest.mark.timeout(1500))
-    items.sort(key=lambda item: item.path.name == LAST)
+    items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -82,6 +86,16 @@ def bookworm_host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Deploye
     host = _fresh(lab, "e2e12", "bookworm", tmp_path_factory.mktemp("bookworm"))
     host.look("bare")
     outcome = host.deploy("fresh deploy")
+    assert outcome.status == 0, outcome.text[-6000:]
+    return host
+
+
+@pytest.fixture(scope="session")
+def older_host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """Debian 13 that the release before this one was deployed to, by itself; with disks of its own, to run full."""
+    before = first_release.prepare(lab)
+    host = story.begin(lab, "up1", "trixie", tmp_path_factory.mktemp("older"), disks_mib=DISKS_MIB)
+    host.keep(f"deploy of {first_release.VERSION} by itself", outcome := before.deploy(host))
     assert outcome.status == 0, outcome.text[-6000:]
     return host
 

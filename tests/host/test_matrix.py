@@ -29,11 +29,14 @@ from host.load import Chat, Load, Plan, Upload
 from host.load_report import Failure
 from host.matrix import chain, table
 from host.matrix.faults import DISKS_MIB, FAULTS, Scene
+from host.story import Deployed
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(3000)]
 
 WHOLE = os.environ.get("AI_MATRIX") == "all"
 OFFSETS = range(len(FAULTS)) if WHOLE else range(1)
+# Between two requests of one kind: the change shall have most of two cores, and the callers never be away for long.
+REST_S = 3.0
 STEPS = {
     "migrate": tuple(f"migrate:{name}" for name in MIGRATION_STEPS),
     "upgrade": (
@@ -82,7 +85,8 @@ def test_a_migration_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, record
     operator.prepare()
     scene = Scene(operator, lambda: _hears(scene, truth.port, recording))
     upload = Upload(str(recording.path), recording.word, path="/asr?output=json", part="audio_file")
-    plan = Plan(truth.url, (upload,), resolve={truth.url.split("//")[1].split(":")[0]: hosts.address_of(lab, name)})
+    own = {truth.url.split("//")[1].split(":")[0]: hosts.address_of(lab, name)}
+    plan = Plan(truth.url, (upload,), rest_s=REST_S, resolve=own)
 
     def serving() -> str:
         scene.until_it_answers()
@@ -101,19 +105,25 @@ def test_a_migration_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, record
         kinds.remove(lab, name)
 
 
-# Seen to go on after its first three faults, not yet to its end: until then no part of the gate.
-@pytest.mark.long
+@pytest.fixture(scope="module")
+def host(older_host: Deployed) -> Deployed:
+    """A host that serves this version, and has served the one before."""
+    operator = older_host.operator
+    outcome = operator.ai(
+        "upgrade", *operator.target(), "--config", str(operator.config), "--accept", "gateway-container", "--yes"
+    )
+    assert outcome.status == 0, outcome.text[-6000:]
+    return older_host
+
+
 @pytest.mark.promise("B.3")
 @pytest.mark.parametrize("offset", OFFSETS)
-def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, recording: Recording, offset: int) -> None:
-    host = story.begin(lab, f"steps{offset}", "trixie", tmp_path, disks_mib=DISKS_MIB)
+def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, host: Deployed, recording: Recording, offset: int) -> None:
     operator = host.operator
-    outcome = operator.deploy()
-    assert outcome.status == 0, outcome.text[-6000:]
     before = current(host.container)
     scene = Scene(operator, lambda: host.curl("/queue/status").status == 0)
     # Every component becomes another: two by their images, the third by its limits.
-    pairs = ["--set", "ai_ollama_memory_mib=6000"]
+    pairs = ["--set", f"ai_ollama_memory_mib={6000 + offset}"]
     for service in ("gateway", "whisper-api"):
         image = f"ghcr.io/lab/{service}:next"
         stores.push_variant(lab, _image_of(host.container, service), image, f"next-{offset}")
@@ -121,7 +131,7 @@ def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, recordi
     model = operator.settings["ai_ollama_model"]
     upload, chat = Upload(str(recording.path), recording.word), Chat(model)
     plan = Plan(
-        host.url, (upload, chat), key=host.key, ca=str(lab.trusted),
+        host.url, (upload, chat), key=host.key, ca=str(lab.trusted), rest_s=REST_S,
         resolve={operator.domain: hosts.address_of(lab, operator.host)},
     )  # fmt: skip
 
@@ -130,16 +140,13 @@ def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, recordi
         return "old" if current(host.container) == before else "new"
 
     words = ["deploy", *operator.target(), "--config", str(operator.config), "--set", "ai_refresh_images=true", *pairs]
-    try:
-        with Load(plan) as load:
-            load.until_each(1)
-            cells = chain.walk(operator, words, table.diagonal(STEPS["upgrade"], offset), serving, scene)
-            load.until_each(2)
-        assert current(host.container) != before
-        _nobody_failed(load, scene)
-        _keep("upgrade", cells)
-    finally:
-        hosts.remove(lab, operator.host)
+    with Load(plan) as load:
+        load.until_each(1)
+        cells = chain.walk(operator, words, table.diagonal(STEPS["upgrade"], offset), serving, scene)
+        load.until_each(2)
+    assert current(host.container) != before
+    _nobody_failed(load, scene)
+    _keep("upgrade", cells)
 
 
 def current(container: str) -> str:

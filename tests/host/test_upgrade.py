@@ -19,10 +19,10 @@ from support import audio, speech
 from support.stack import wait_until
 
 from ai_services import __version__
-from host import first_release, story
+from host import first_release
 from host.lab import engine, hosts, internet
 from host.lab.deployment import Outcome
-from host.lab.place import INTERNET_NUMBER, Lab, address
+from host.lab.place import INTERNET_NUMBER, address
 from host.load import Chat, Get, Load, Plan, Upload
 from host.story import TIMINGS, Deployed
 from host.test_stack import DEPLOY, ENVIRONMENT, NO_GATEWAY, current, journal, play, run, serves
@@ -30,22 +30,17 @@ from host.test_stack import DEPLOY, ENVIRONMENT, NO_GATEWAY, current, journal, p
 pytestmark = [pytest.mark.host, pytest.mark.timeout(1500), pytest.mark.promise("B.3")]
 
 REPOSITORY = Path(__file__).parents[2]
-NAME = "up1"
 ACCEPTED = ["--accept", "gateway-container", "--yes"]
 MARKS = ("<!-- transcript: begin, made by tests/host/test_upgrade.py -->", "<!-- transcript: end -->")
 SAID: dict[str, Outcome] = {}
 
 
 @pytest.fixture(scope="module")
-def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def host(older_host: Deployed) -> Iterator[Deployed]:
     """A host that 0.1.0 was deployed to, by 0.1.0 itself."""
-    before = first_release.prepare(lab)
-    fresh = story.begin(lab, NAME, "trixie", tmp_path_factory.mktemp("upgrade"))
-    fresh.keep("deploy of 0.1.0 by itself", outcome := before.deploy(fresh))
-    assert outcome.status == 0, outcome.text[-6000:]
-    yield fresh
+    yield older_host
     if target := os.environ.get("AI_TRANSCRIPT"):
-        _write_transcript(REPOSITORY / target, fresh)
+        _write_transcript(REPOSITORY / target, older_host)
 
 
 @pytest.fixture
