@@ -71,6 +71,17 @@ def test_what_is_mounted_stays_where_it_is_while_only_other_files_change(tmp_pat
     assert first.files["compose.yaml"] == second.files["compose.yaml"]
 
 
+def test_what_a_container_has_mounted_is_not_exchanged_under_it(tmp_path: Path) -> None:
+    """Another release with the same configuration: the directory that is mounted stays that directory."""
+    first = serving(tmp_path)
+    mounted = tmp_path / "config" / next(iter(first.config))
+    before = mounted.stat().st_ino
+    second = plan(tmp_path, NEW, OLD_CONFIG)
+    assert second.config == first.config
+    assert Store(tmp_path).stage(second, {})
+    assert mounted.stat().st_ino == before
+
+
 def test_a_release_says_what_is_in_it(tmp_path: Path) -> None:
     first = serving(tmp_path)
     about = Store(tmp_path).about(first.id)
@@ -122,6 +133,18 @@ def test_pruning_keeps_the_current_and_the_previous_release(tmp_path: Path) -> N
     assert {path.name for path in (tmp_path / "config").iterdir()} == {
         name for kept in (made[0], made[1], made[5]) for name in kept.config
     }
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"id": "x"}'])
+def test_pruning_spares_what_serves_also_when_its_record_is_damaged(tmp_path: Path, damage: str) -> None:
+    first = serving(tmp_path)
+    second = plan(tmp_path, NEW, NEW_CONFIG)
+    store = Store(tmp_path)
+    store.stage(second, {})
+    record = tmp_path / "releases" / first.id / "release.json"
+    record.write_text(damage) if damage else record.unlink()
+    store.prune(1)
+    assert store.is_intact(first)
 
 
 # -- the power goes ---------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ class Store:
         """Whether every file of the release and of what it mounts is as it was written."""
         places = [(self.path(wanted.id), wanted.files)]
         places += [(self.root / "config" / name, files) for name, files in wanted.config.items()]
-        return all(_read(directory / name) == content for directory, files in places for name, content in files.items())
+        return all(_is_as_written(directory, files) for directory, files in places)
 
     def stage(self, wanted: Plan, about: Mapping[str, Any]) -> bool:
         """Write the release beside the others. Returns whether that was needed; nothing that serves changes.
@@ -131,7 +131,10 @@ class Store:
                 write_file(self.path(wanted.id) / ABOUT, text.encode())
             return False
         for name, files in wanted.config.items():
-            _write_directory(self.root / "config" / name, files)
+            # What a container has mounted stays the very directory that it is: put another one in its place, and that
+            # container looks into an empty one until it is made anew.
+            if not _is_as_written(self.root / "config" / name, files):
+                _write_directory(self.root / "config" / name, files)
         written = {**wanted.files}
         for directory, files in wanted.config.items():
             written |= {str(self.root / "config" / directory / name): content for name, content in files.items()}
@@ -168,15 +171,24 @@ class Store:
         point(self.root / "current", f"releases/{release}")
         return True
 
-    def prune(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` releases, never the current or the previous one. Returns what went."""
+    def surplus(self, keep: int) -> list[str]:
+        """Every release but the newest `keep`, oldest first; never the current or the previous one."""
         holy = {self.current, self.previous}
         extra = [release for release in self.ids() if release not in holy]
-        gone = extra[: max(0, len(extra) + len(holy - {None}) - keep)]
+        return extra[: max(0, len(extra) + len(holy - {None}) - keep)]
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove the surplus, and what nothing names. Returns the releases that went."""
+        gone = self.surplus(keep)
         for release in gone:
             _remove_directory(self.path(release))
-        kept = {name for release in self.ids() for name in self.about(release).get("config", [])}
-        for place, wanted in ((self.root / "config", kept), (self.root / "releases", set(self.ids()))):
+        # Also one whose record is damaged: what serves is never rubbish.
+        kept = {*self.ids(), *({self.current, self.previous} - {None})}
+        records = [self.about(release) for release in kept]
+        places = [(self.root / "releases", kept)]
+        if all("config" in record for record in records):
+            places.append((self.root / "config", {name for record in records for name in record["config"]}))
+        for place, wanted in places:
             for path in place.iterdir() if place.is_dir() else ():
                 if path.name not in wanted:
                     _remove_directory(path)
@@ -202,6 +214,10 @@ class Store:
 
 def _as_text(record: Mapping[str, Any]) -> str:
     return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _is_as_written(directory: Path, files: Files) -> bool:
+    return directory.is_dir() and all(_read(directory / name) == content for name, content in files.items())
 
 
 def _read(path: Path) -> str | None:
