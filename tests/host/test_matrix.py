@@ -20,10 +20,12 @@ from ai_stack.change import STEPS as ACTIVATION_STEPS
 from support import audio, speech
 
 from ai_services.migrate.steps import NAMES as MIGRATION_STEPS
+from ai_services.migrate.undo import UNDO
 from host import story
 from host.lab import engine, hosts, stores
 from host.lab.deployment import Operator
 from host.lab.old import kinds
+from host.lab.old.kinds import Truth
 from host.lab.place import Lab
 from host.load import Chat, Load, Plan, Upload
 from host.load_report import Failure
@@ -43,6 +45,11 @@ STEPS = {
         "stage", "gateway:start", "gateway:switch", "gateway:drain", "gateway:stop", "engine:whisper-api",
         "engine:ollama",
     ),
+    # Engines first: the newer gateway can let their callers wait.
+    "rollback": (
+        "engine:whisper-api", "engine:ollama", "gateway:start", "gateway:switch", "gateway:drain", "gateway:stop",
+    ),
+    "migrate --rollback": tuple(f"migrate:{step.name}" for step in UNDO),
 }  # fmt: skip
 
 
@@ -71,14 +78,40 @@ def page() -> Iterator[None]:
 
 def test_the_steps_of_the_matrix_are_those_of_the_changes() -> None:
     known = {name.partition("SERVICE")[0] for name in ACTIVATION_STEPS}
-    for step in STEPS["upgrade"]:
+    for step in STEPS["upgrade"] + STEPS["rollback"]:
         assert step in known or f"{step.partition(':')[0]}:" in known, step
 
 
-@pytest.mark.promise("B.3")
-@pytest.mark.parametrize("offset", OFFSETS)
-def test_a_migration_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, recording: Recording, offset: int) -> None:
-    name = f"chain{offset}"
+@dataclass(frozen=True)
+class Old:
+    """A host with an old service, its operator, and callers of the old API."""
+
+    truth: Truth
+    scene: Scene
+    plan: Plan
+
+    def serving(self) -> str:
+        """Which of old and new answers."""
+        self.scene.until_it_answers()
+        look = ["docker", "inspect", "-f", "{{.State.Running}}", *self.truth.containers]
+        return "old" if "true" in engine.run_in(self.scene.container, look) else "new"
+
+    def walk(self, change: str, offset: int, *options: str) -> None:
+        """Carry a change out with its faults while callers are at work, and keep what came of it."""
+        operator = self.scene.operator
+        words = ["migrate", *operator.target(), "--config", str(operator.config), "--yes", *options]
+        with Load(self.plan) as load:
+            load.until_each(1)
+            cells = chain.walk(operator, words, table.diagonal(STEPS[change], offset), self.serving, self.scene)
+            load.until_each(2)
+        _nobody_failed(load, self.scene)
+        _keep(change, cells)
+
+
+@pytest.fixture
+def old(lab: Lab, tmp_path: Path, recording: Recording) -> Iterator[Old]:
+    """A container by `docker run`, the least that an old host can be."""
+    name = "chain"
     kinds.remove(lab, name)
     truth = kinds.start(lab, name, "asr-run", disks_mib=DISKS_MIB)
     operator = Operator(lab, name, tmp_path)
@@ -86,23 +119,18 @@ def test_a_migration_with_a_fault_at_every_step(lab: Lab, tmp_path: Path, record
     scene = Scene(operator, lambda: _hears(scene, truth.port, recording))
     upload = Upload(str(recording.path), recording.word, path="/asr?output=json", part="audio_file")
     own = {truth.url.split("//")[1].split(":")[0]: hosts.address_of(lab, name)}
-    plan = Plan(truth.url, (upload,), rest_s=REST_S, resolve=own)
+    yield Old(truth, scene, Plan(truth.url, (upload,), rest_s=REST_S, resolve=own))
+    kinds.remove(lab, name)
 
-    def serving() -> str:
-        scene.until_it_answers()
-        found = engine.run_in(scene.container, ["docker", "inspect", "-f", "{{.State.Running}}", *truth.containers])
-        return "old" if "true" in found else "new"
 
-    words = ["migrate", *operator.target(), "--config", str(operator.config), "--yes"]
-    try:
-        with Load(plan) as load:
-            load.until_each(1)
-            cells = chain.walk(operator, words, table.diagonal(STEPS["migrate"], offset), serving, scene)
-            load.until_each(2)
-        _nobody_failed(load, scene)
-        _keep("migrate", cells)
-    finally:
-        kinds.remove(lab, name)
+@pytest.mark.promise("B.3")
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_a_migration_with_a_fault_at_every_step(old: Old, offset: int) -> None:
+    old.walk("migrate", offset)
+    assert old.serving() == "new"
+    if WHOLE:
+        old.walk("migrate --rollback", offset, "--rollback")
+        assert old.serving() == "old"
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +167,20 @@ def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, host: Deployed, recordi
         scene.until_it_answers()
         return "old" if current(host.container) == before else "new"
 
-    words = ["deploy", *operator.target(), "--config", str(operator.config), "--set", "ai_refresh_images=true", *pairs]
-    with Load(plan) as load:
-        load.until_each(1)
-        cells = chain.walk(operator, words, table.diagonal(STEPS["upgrade"], offset), serving, scene)
-        load.until_each(2)
-    assert current(host.container) != before
-    _nobody_failed(load, scene)
-    _keep("upgrade", cells)
+    def walk(change: str, verb: str, *words: str) -> None:
+        with Load(plan) as load:
+            load.until_each(1)
+            line = [verb, *operator.target(), *words]
+            cells = chain.walk(operator, line, table.diagonal(STEPS[change], offset), serving, scene)
+            load.until_each(2)
+        _nobody_failed(load, scene)
+        _keep(change, cells)
+
+    walk("upgrade", "deploy", "--config", str(operator.config), "--set", "ai_refresh_images=true", *pairs)
+    assert serving() == "new"
+    if WHOLE:
+        walk("rollback", "rollback", Path(before).name)
+        assert serving() == "old"
 
 
 def current(container: str) -> str:
