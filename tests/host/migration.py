@@ -11,12 +11,13 @@ import yaml
 from support import speech
 
 from host.lab import engine, hosts
+from host.lab.configuration import GITHUB_USER
 from host.lab.deployment import Operator, Outcome
 from host.lab.footprint import Footprint
 from host.lab.old import kinds, recorded
 from host.lab.old.kinds import Truth
 from host.lab.old.locally import caller, files
-from host.lab.place import Lab
+from host.lab.place import REPOSITORY, Lab
 from host.load import Load, Plan, Upload
 
 # A word of the sentence that the load says; the tiny model hears it.
@@ -61,6 +62,19 @@ class Migrating:
             environment=environment, timeout_s=3600,
         )  # fmt: skip
         self.outcomes.append((" ".join(words) or "migrate", outcome))
+        return outcome
+
+    def migrate_as_ever(self) -> Outcome:
+        """The first version's call: IP, owner, token, domain; the token comes by standard input."""
+        script = REPOSITORY / "bootstrap" / "ai" / "migrate-to-ai-services.sh"
+        _, *login = self.operator.target()
+        outcome = self.operator.run(
+            "sh", "-c", 'token=$1 && shift && exec "$@" <"$token"', "sh", str(self.lab.secrets / "ghcr_token"),
+            str(script), self.address, GITHUB_USER, "-", self.operator.domain,
+            "--config", str(self.operator.config), "--yes", *login,
+            environment={"SSH_USER": hosts.USER}, timeout_s=3600,
+        )  # fmt: skip
+        self.outcomes.append((script.name, outcome))
         return outcome
 
     def load(self, **options: Any) -> Load:
