@@ -92,3 +92,65 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="cannot be read"):
         unpacked(b"nothing of the kind" * 1000, tmp_path)
+
+
+def test_a_file_with_two_names_comes_back_under_both(tmp_path: Path) -> None:
+    """As a link of the tar's own it was saved well, and refused on the day it was needed."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "one").write_bytes(b"the same")
+    (top / "two").hardlink_to(top / "one")
+    unpacked(packed(top), tmp_path / "back")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "back").iterdir()} == {
+        "one": b"the same", "two": b"the same",
+    }  # fmt: skip
+
+
+def test_a_file_that_becomes_shorter_meanwhile_is_no_failure(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a").write_bytes(os.urandom(2**20))
+    (top / "b").write_bytes(b"after it")
+    read = tree.reader(top)
+    blocks = [read(1000)]
+    os.truncate(top / "a", 5000)
+    while block := read(2**16):
+        blocks.append(block)
+    unpacked(b"".join(blocks), tmp_path / "back")
+    assert (tmp_path / "back" / "a").stat().st_size == 2**20
+    assert (tmp_path / "back" / "b").read_bytes() == b"after it"
+
+
+def test_names_as_long_as_the_kernel_takes_them_come_back(tmp_path: Path) -> None:
+    top, name = tmp_path / "top", "/".join(["d" * 200] * 5)
+    (top / name).parent.mkdir(parents=True)
+    (top / name).write_bytes(b"deep")
+    (top / "link").symlink_to(name)
+    unpacked(packed(top), tmp_path / "back")
+    assert (tmp_path / "back" / "link").read_bytes() == b"deep"
+
+
+def claiming(size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """The header of a member that claims to be so large."""
+    info = member("x", kind)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tar(member("x" * 300), form=tarfile.PAX_FORMAT),  # a table before the member, of any size
+        claiming(2**40, tarfile.GNUTYPE_SPARSE),
+        claiming(2**33, tarfile.GNUTYPE_LONGNAME),
+        claiming(-512),
+        claiming(2**40) + bytes(1000),
+        claiming(2**40, tarfile.DIRTYPE),
+    ],
+    ids=["pax", "sparse", "long name", "negative", "cut off", "folder with a size"],
+)
+def test_what_would_grow_is_refused_before_it_does(content: bytes, tmp_path: Path) -> None:
+    for place in (None, tmp_path):
+        with pytest.raises(ArchiveError):
+            tree.unpack(io.BytesIO(content), place)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*")) <= 1000
