@@ -48,7 +48,7 @@ async def _finished(results: kept.Results, work: Any) -> kept.Kept:
     return one
 
 
-async def _never(*_: Any) -> Transcript:
+async def _never(*_: Any) -> Any:
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -113,9 +113,7 @@ async def test_a_stream_tells_a_segment_before_the_next_one_is_heard() -> None:
         heard.put_nowait({**SEGMENT, "text": "Good night."})
         return await _answer()
 
-    events = speaches._events(
-        asyncio.create_task(work()), heard, speaches.Fields(stream=True), False, contextlib.AsyncExitStack()
-    )
+    events = speaches._events(asyncio.create_task(work()), heard, speaches.Fields(stream=True), False)
     assert json.loads((await anext(events)).removeprefix("data: ")) == {"text": "Good morning."}
     go_on.set()
     assert [json.loads(event.removeprefix("data: ")) async for event in events] == [{"text": "Good night."}]
@@ -124,24 +122,51 @@ async def test_a_stream_tells_a_segment_before_the_next_one_is_heard() -> None:
 async def test_who_leaves_a_stream_ends_its_work() -> None:
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     heard.put_nowait(SEGMENT)
-    work = asyncio.create_task(_never())
     closed: list[str] = []
-    held = contextlib.AsyncExitStack()
-    held.callback(closed.append, "place")
-    events = speaches._events(work, heard, speaches.Fields(stream=True), False, held)
+    work = _holding(closed)
+    events = speaches._events(work, heard, speaches.Fields(stream=True), False)
     await anext(events)
     await events.aclose()  # type: ignore[attr-defined]
     assert work.cancelled()
     assert closed == ["place"]
 
 
+async def test_who_leaves_before_a_stream_begins_ends_its_work() -> None:
+    """The response is cancelled before it asks for the first event; place and file must come back all the same."""
+    closed: list[str] = []
+    work = _holding(closed)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        await asyncio.sleep(0)
+
+    stream = speaches._Stream(work, asyncio.Queue(), speaches.Fields(stream=True), False)
+    await stream({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send)
+    await asyncio.wait({work}, timeout=5)
+    assert work.cancelled()
+    assert closed == ["place"]
+
+
+def _holding(closed: list[str]) -> asyncio.Task[Any]:
+    held = contextlib.AsyncExitStack()
+    held.callback(closed.append, "place")
+    return asyncio.create_task(speaches._held(_never(), held))
+
+
+@pytest.mark.parametrize("temperature", ["nan", "inf", "-1"])
+def test_a_temperature_that_is_none_is_refused(temperature: str) -> None:
+    upload = uploads.Upload(None, None, Form({"temperature": [temperature]}))  # type: ignore[arg-type]
+    with pytest.raises(uploads.InvalidFieldsError):
+        speaches._fields(upload)
+
+
 async def test_an_error_in_a_stream_is_its_last_event() -> None:
     async def fail() -> Answer:
         raise ServiceError(503, "engine_lost", "It was killed.", hint="Try again.")
 
-    events = speaches._events(
-        asyncio.create_task(fail()), asyncio.Queue(), speaches.Fields(), False, contextlib.AsyncExitStack()
-    )
+    events = speaches._events(asyncio.create_task(fail()), asyncio.Queue(), speaches.Fields(), False)
     assert [event async for event in events] == ['data: {"detail": "It was killed. Try again."}\n\n']
 
 

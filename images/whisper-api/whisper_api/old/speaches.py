@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from service_kit.errors import ServiceError
 from whisper_api.old.uploads import (
@@ -31,7 +32,7 @@ from whisper_api.old.uploads import (
 )
 from whisper_api.routes.connection import while_connected
 from whisper_api.routes.recordings import service_of
-from whisper_api.service import Service
+from whisper_api.service import Answer, Service
 from whisper_api.wishes import MODEL_ALIASES, Wishes, from_fields, words_only
 
 router = APIRouter(tags=["speaches"], route_class=OldRoute)
@@ -46,7 +47,7 @@ class Fields(BaseModel):
     language: str | None = None
     prompt: str | None = None
     response_format: Literal["text", "json", "verbose_json", "srt", "vtt"] = "json"
-    temperature: float = 0.0
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     stream: bool = False
     hotwords: str | None = None
 
@@ -80,9 +81,8 @@ async def _answer(request: Request, task: str) -> Response:
             if fields.stream:
                 prepared = await while_connected(request, service.prepare(upload.path, wishes))
                 heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-                work = service.recognise(upload.place, prepared, wishes, heard.put_nowait)
-                events = _events(asyncio.create_task(work), heard, fields, words, stack.pop_all())
-                return StreamingResponse(events, media_type="text/event-stream")
+                work = _held(service.recognise(upload.place, prepared, wishes, heard.put_nowait), stack.pop_all())
+                return _Stream(asyncio.create_task(work), heard, fields, words)
             answer = await while_connected(request, service.transcribe(upload.place, upload.path, wishes))
         except ServiceError as error:
             if error.param == "file" and error.status == 400:
@@ -95,35 +95,52 @@ async def _answer(request: Request, task: str) -> Response:
     return Response(content, media_type=_KINDS.get(fields.response_format, "application/json"))
 
 
+class _Stream(StreamingResponse):
+    """The events of `work`, which ends with the answer: also where its caller left before it began."""
+
+    def __init__(
+        self, work: asyncio.Task[Any], heard: asyncio.Queue[dict[str, Any]], fields: Fields, words: bool
+    ) -> None:
+        super().__init__(_events(work, heard, fields, words), media_type="text/event-stream")
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._work.cancel()
+
+
+async def _held(work: Coroutine[Any, Any, Answer], held: contextlib.AsyncExitStack) -> Answer:
+    """`work`, which gives `held` (its place, its files) back itself: nobody may come to read its stream."""
+    async with held:
+        return await work
+
+
 async def _events(
-    work: asyncio.Task[Any],
-    heard: asyncio.Queue[dict[str, Any]],
-    fields: Fields,
-    words: bool,
-    held: contextlib.AsyncExitStack,
+    work: asyncio.Task[Any], heard: asyncio.Queue[dict[str, Any]], fields: Fields, words: bool
 ) -> AsyncIterator[str]:
     """One event for each segment. Who leaves ends the work; an error in the middle becomes the last event."""
-    async with held:
-        try:
-            number = 0
-            while not (work.done() and heard.empty()):
-                segment = await _next(work, heard)
-                if segment is None:
-                    break
-                duration_s = segment["end"] - segment["start"]
-                kind = fields.response_format
-                data = _shaped([segment], number, segment["language"], duration_s, kind, words, whole=False)
-                yield f"data: {data}\n\n"
-                number += 1
-            await work
-        except ServiceError as error:
-            yield f"data: {json.dumps({'detail': error.sentence})}\n\n"
-        except ClientDisconnect:
-            pass
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+    try:
+        number = 0
+        while not (work.done() and heard.empty()):
+            segment = await _next(work, heard)
+            if segment is None:
+                break
+            duration_s = segment["end"] - segment["start"]
+            kind = fields.response_format
+            data = _shaped([segment], number, segment["language"], duration_s, kind, words, whole=False)
+            yield f"data: {data}\n\n"
+            number += 1
+        await work
+    except ServiceError as error:
+        yield f"data: {json.dumps({'detail': error.sentence})}\n\n"
+    except ClientDisconnect:
+        pass
+    finally:
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
 
 
 async def _next(work: asyncio.Task[Any], heard: asyncio.Queue[dict[str, Any]]) -> dict[str, Any] | None:
