@@ -102,7 +102,8 @@ def completion(key: str, model: str | None) -> dict[str, Any]:
             if not names:
                 return {**found, "why": "the gateway names no language model"}
             found["model"] = model = names[0]
-        question = {"model": model, "messages": [{"role": "user", "content": _QUESTION}], "max_tokens": _MAX_TOKENS}
+        messages = [{"role": "user", "content": _QUESTION}]
+        question = {"model": model, "messages": messages, "max_tokens": _MAX_TOKENS, "temperature": 0}
         begun = time.monotonic()
         body = json.dumps(question).encode()
         status, said = _request("POST", "/v1/chat/completions", key, COMPLETE_TIMEOUT_S, body)
@@ -114,7 +115,10 @@ def completion(key: str, model: str | None) -> dict[str, Any]:
     usage = said.get("usage")
     found["tokens"] = usage.get("completion_tokens", 0) if isinstance(usage, dict) else 0
     try:
-        empty = not str(said["choices"][0]["message"].get("content") or "").strip()
+        message = said["choices"][0]["message"]
+        # A reasoning model may still be thinking after so few tokens.
+        words = (message.get(name) for name in ("content", "reasoning_content", "reasoning"))
+        empty = not any(str(text or "").strip() for text in words)
     except (KeyError, IndexError, TypeError, AttributeError):
         empty = True
     return {**found, "why": f"{model} answered nothing"} if empty else found

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from ai_services.host.outside import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Outside, addresses_of
-from ai_services.local.proof import ENOUGH, QUESTION, sample, word_match
+from ai_services.local.proof import ENOUGH, QUESTION, sample, word_match, words_of
 
 # Ports of the inner services and of monitoring, and how to know our own service where one is open.
 _INNER = {
@@ -252,7 +252,7 @@ class _Visitor:
 
     def chat(self) -> str:
         said = self._post("/v1/chat/completions", json=self._question(stream=False))
-        return _words(said["choices"][0]["message"]["content"])
+        return _words(words_of(said["choices"][0]["message"]))
 
     def stream(self) -> str:
         pieces: list[str] = []
@@ -268,16 +268,13 @@ class _Visitor:
             _good(answer)
             for line in answer.iter_lines():
                 if line.startswith(b"data: {"):
-                    delta = json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
-                    pieces += [delta] if delta else []
-        return f"{len(pieces)} pieces: {_words(''.join(pieces))}"
+                    pieces.append(words_of(json.loads(line[6:])["choices"][0]["delta"]))
+        return f"{len([piece for piece in pieces if piece])} pieces: {_words(''.join(pieces))}"
 
     def generate(self) -> str:
-        said = self._post(
-            "/generate",
-            json={"model": self._model, "prompt": QUESTION, "stream": False, "options": {"num_predict": 16}},
-        )
-        return _words(said["response"])
+        options = {"num_predict": 16, "temperature": 0}
+        body = {"model": self._model, "prompt": QUESTION, "stream": False, "options": options}
+        return _words(words_of(self._post("/generate", json=body)))
 
     def tags(self) -> str:
         names = [str(model["name"]) for model in _object(self._get("/api/tags"))["models"]]
@@ -337,8 +334,8 @@ def _object(answer: requests.Response) -> dict[str, Any]:
     return said
 
 
-def _words(text: object) -> str:
-    said = " ".join(str(text or "").split())
+def _words(text: str) -> str:
+    said = " ".join(text.split())
     if not said:
         raise WrongError("an empty answer", "Ask again; a model that stays silent may be damaged: pull it anew.")
     return f"“{said[:60]}{'…' if len(said) > 60 else ''}”"

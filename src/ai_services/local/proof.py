@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def prove(stack: Stack, key: str) -> Proof:
         )
         answered = time.monotonic()
     transcript = str(heard.get("text", "")).strip()
-    answer = str(said["choices"][0]["message"].get("content") or "").strip()
+    answer = words_of(said["choices"][0]["message"]).strip()
     return Proof(
         transcript=transcript,
         expected=spoken.text,
@@ -91,6 +92,15 @@ def prove(stack: Stack, key: str) -> Proof:
         answer=answer,
         answer_s=round(answered - transcribed, 2),
     )
+
+
+def words_of(said: Mapping[str, Any]) -> str:
+    """What a model says in an OpenAI message or delta, or in an answer of Ollama's /api/generate.
+
+    A reasoning model may still be thinking when it is cut off after a few tokens: its thoughts are words, too.
+    """
+    found = (said.get(name) for name in ("content", "response", "reasoning_content", "reasoning", "thinking"))
+    return str(next((text for text in found if text), ""))
 
 
 def _ask(session: Any, url: str, **body: Any) -> dict[str, Any]:
