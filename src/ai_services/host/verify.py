@@ -255,7 +255,6 @@ class _Visitor:
         return _words(words_of(said["choices"][0]["message"]))
 
     def stream(self) -> str:
-        pieces: list[str] = []
         with (
             self._session() as session,
             session.post(
@@ -266,10 +265,9 @@ class _Visitor:
             ) as answer,
         ):
             _good(answer)
-            for line in answer.iter_lines():
-                if line.startswith(b"data: {"):
-                    pieces.append(words_of(json.loads(line[6:])["choices"][0]["delta"]))
-        return f"{len([piece for piece in pieces if piece])} pieces: {_words(''.join(pieces))}"
+            lines = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith(b"data: {")]
+        pieces = [piece for line in lines if (piece := words_of(line["choices"][0]["delta"]))]
+        return f"{len(pieces)} pieces: {_words(''.join(pieces))}"
 
     def generate(self) -> str:
         options = {"num_predict": 16, "temperature": 0}
