@@ -7,6 +7,7 @@ a release that has worked.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from . import engines, gateway, observe, switch
@@ -43,7 +44,9 @@ def activate(change: Change) -> list[str]:
         raise ActivationError(f"Release {release} cannot be started. {error}") from error
     if settled:
         _still_well(change)
-        # A run that was cut off has left nothing to do; its steps would seem to be going on for ever.
+        # A run that was cut off has left nothing to do but this; its steps would seem to be going on for ever.
+        engines.resume_left(change, gateway.serving(change))
+        reserve.free()
         _close(change)
         return []
     try:
@@ -93,6 +96,7 @@ def _reach(change: Change, before: str | None) -> None:
             change.compose.remove_service(service)
     change.say("waiting until every service is healthy")
     change.compose.wait_healthy(change.timeout_s)
+    engines.resume_left(change, gateway.serving(change))
 
 
 def _start(change: Change, services: list[str]) -> None:
@@ -138,6 +142,8 @@ def _undo(change: Change, before: str | None) -> str:
         with change.journal.step("restore", before, f"instead of {change.release}"):
             change.say(f"going back to release {before}")
             _reach(back, None)
+            # It names the one that did not work where that was lost at the very last.
+            back.store.switch(before)
     except _FAULTS as error:
         return f"Release {before} served before it and could not be brought back either: {error}"
     _close(change)
@@ -147,7 +153,9 @@ def _undo(change: Change, before: str | None) -> str:
 def _close(change: Change) -> None:
     """End the steps of changes that were cut off; those of a migration around this one are its own to end."""
     own = {name.partition(":")[0] for name in STEPS}
-    for step in broken_off(change.journal.path):
-        if step.partition(":")[0] not in own:
-            continue
-        change.journal.write(step, "done", change.store.current, "a run before this one was cut off; all is well now")
+    # A disk that lets nothing be written spoils no change that has succeeded.
+    with contextlib.suppress(OSError):
+        for step in broken_off(change.journal.path):
+            if step.partition(":")[0] in own:
+                words = "a run before this one was cut off; all is well now"
+                change.journal.write(step, "done", change.store.current, words)

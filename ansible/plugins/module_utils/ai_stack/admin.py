@@ -97,7 +97,15 @@ class Admin:
             thread.join()
             # Were it not to be had now, the pause would end by itself.
             with contextlib.suppress(AdminError):
-                self.call("POST", f"/api/admin/backends/{quote(name)}/resume", {"owner": owner})
+                self.resume(name, owner)
+
+    def resume(self, name: str, owner: str) -> None:
+        """End the pause of backend `name`, if it is `owner`'s.
+
+        Raises:
+            AdminError: it is another's, or the gateway does not answer.
+        """
+        self.call("POST", f"/api/admin/backends/{quote(name)}/resume", {"owner": owner})
 
     def transcribe(self, recording: bytes, timeout_s: float) -> str:
         """Let the speech model hear an Ogg recording; returns its words.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from . import observe
 from .admin import Admin, AdminError
@@ -15,10 +16,12 @@ from .engine import EngineError
 _LOOK_EVERY_S = 0.2
 # Loading a large model from a slow disk, and then the first answer.
 _PROBE_S = 600.0
-# The gateway lets nobody wait longer than ten minutes (PAUSE_MAX_WAIT_S). Within seven the new one must be healthy,
-# so that three are left for the way back; of those seven at most four are for what is under way.
+# The gateway lets nobody wait longer than ten minutes (PAUSE_MAX_WAIT_S). Within seven the new one must be healthy and
+# have answered, so that three are left for the way back; of those seven at most four are for what is under way.
 HEALTHY_WITHIN_S = 420.0
 _SETTLED_WITHIN_S = 240.0
+# What became healthy at the last moment still gets so long to answer.
+_LEAST_PROBE_S = 30.0
 
 
 def exchange(change: Change, service: str, admin: Admin | None, before: str | None) -> None:
@@ -28,33 +31,48 @@ def exchange(change: Change, service: str, admin: Admin | None, before: str | No
         ChangeError: it does not work; the one before is back, while its callers still waited, or is said not to be.
     """
     with change.step(f"engine:{service}"), _quiet(change, service, admin) as limit_s:
+        ends_at = time.monotonic() + limit_s
         try:
             change.compose.up_service(service)
             change.compose.wait_healthy(limit_s, [service])
-            prove(change, service, admin)
-        except (ComposeError, UnhealthyError, EngineError, ChangeError) as error:
+            prove(change, service, admin, max(_LEAST_PROBE_S, ends_at - time.monotonic()))
+        except (ComposeError, UnhealthyError, EngineError, ChangeError, OSError) as error:
             raise ChangeError(f"{error}\n{_back(change, service, before)}".strip()) from error
 
 
-def prove(change: Change, service: str, admin: Admin | None) -> None:
+def resume_left(change: Change, admin: Admin | None) -> None:
+    """End what pauses a run before this one has left behind: its callers need not wait until they end by themselves."""
+    if admin is None:
+        return
+    with contextlib.suppress(AdminError):
+        for row in (admin.state() or {}).get("backends") or []:
+            if _is_ours(row, change):
+                admin.resume(str(row["name"]), change.owner)
+
+
+def _is_ours(row: dict[str, Any], change: Change) -> bool:
+    return bool(change.owner) and (row.get("paused") or {}).get("owner") == change.owner
+
+
+def prove(change: Change, service: str, admin: Admin | None, limit_s: float = _PROBE_S) -> None:
     """Let an engine do what it is there for, once, through the gateway and past a pause.
 
     Raises:
-        ChangeError: it cannot.
+        ChangeError: it cannot, or not within `limit_s`.
     """
-    if admin is None or admin.state() is None:
-        return
-    kind = str(admin.backend(service).get("kind", ""))
     try:
+        kind = str(admin.backend(service).get("kind", "")) if admin else ""
+        if admin is None or not kind:
+            return
         if kind == "whisper" and change.sample:
             change.say(f"{service}: a recording is transcribed")
-            if not admin.transcribe(change.sample, _PROBE_S).strip():
+            if not admin.transcribe(change.sample, limit_s).strip():
                 raise ChangeError(f"{service} is healthy, and hears nothing in a recording of speech.")
         elif kind == "ollama":
             model = str(change.store.about(change.release).get("settings", {}).get("ai_ollama_model") or "")
             if model:
                 change.say(f"{service}: {model} says a word")
-                if not admin.generate(model, _PROBE_S):
+                if not admin.generate(model, limit_s):
                     raise ChangeError(f"{service} is healthy, and {model} says nothing.")
     except AdminError as error:
         raise ChangeError(f"{service} is healthy, and does not work: {error}") from error
@@ -64,9 +82,10 @@ def prove(change: Change, service: str, admin: Admin | None) -> None:
 def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[float]:
     """Keep callers waiting during the block, where the gateway can; begin when nobody is being answered.
 
-    Gives how long the new one may take to be healthy, in seconds. Where none runs, nobody waits for it.
+    Gives how long the new one may take to be healthy, in seconds. Where none runs, nobody waits for it; but for those
+    whom a run that was killed just then has left waiting.
     """
-    if admin is None or missing(change, service) or not admin.backend(service):
+    if admin is None or not (row := admin.backend(service)) or (missing(change, service) and not _is_ours(row, change)):
         yield change.timeout_s
         return
     try:

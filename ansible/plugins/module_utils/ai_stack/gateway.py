@@ -58,8 +58,8 @@ def exchange(change: Change) -> None:
     """
     seen = Gateways.seen(change)
     before = switch.chosen(change.root)
-    # One that an earlier run has started may not be ready yet: it is looked at like a new one.
-    if not seen.wanted or seen.wanted[0].port != before:
+    # One that an earlier run has started may not be ready yet: it is looked at like a new one, before others go.
+    if not seen.wanted or seen.wanted[0].port != before or any(one.runs for one in seen.others):
         with change.step("gateway:start"):
             seen = _started(change, seen)
     new = seen.wanted[0]
@@ -102,8 +102,9 @@ def _started(change: Change, seen: Gateways) -> Gateways:
 def _up_beside(change: Change, others: list[Container]) -> str:
     """Start another gateway than these; returns its id, whether it keeps running or not."""
     _make_room(change, others)
-    change.compose.up_beside(GATEWAY, 1 + len([one for one in others if one.runs]))
-    known = {one.id for one in others}
+    left = observe.of(GATEWAY, observe.containers(change.engine))
+    known = {one.id for one in left}
+    change.compose.up_beside(GATEWAY, 1 + len(left))
     new = [one for one in observe.of(GATEWAY, observe.containers(change.engine)) if one.id not in known]
     if not new:
         raise ChangeError("Docker says it started a new gateway, and there is none.")

@@ -183,7 +183,7 @@ class Store:
         for release in gone:
             _remove_directory(self.path(release))
         # Also one whose record is damaged: what serves is never rubbish.
-        kept = {*self.ids(), *({self.current, self.previous} - {None})}
+        kept = {*self.ids(), *(release for release in (self.current, self.previous) if release)}
         records = [self.about(release) for release in kept]
         places = [(self.root / "releases", kept)]
         if all("config" in record for record in records):
