@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from ai_stack.engine import Engine
 from ai_stack.journal import Journal, read
-from ai_stack.migration import front, keeping
+from ai_stack.migration import front, keeping, tool
 from ai_stack.migration.old import Old
 from ai_stack.migration.state import State, step
+
+from ai_services.host.remote import Done
+from ai_services.migrate import host_tool
 
 ORDER = {"id": "20261121-210000-abcdef", "old": {"containers": [], "units": []}, "keep_files": []}
 DOORS = """
@@ -112,3 +117,23 @@ def test_a_command_that_goes_on_by_itself_is_told_by_what_it_said() -> None:
     assert _failure([said, json.dumps({"error": "no model"}), settled]) == "no model"
     assert _failure([said, settled]) == "It was cut off on the host; the old service serves again."
     assert _failure(["Traceback"]) == "It was cut off on the host; what served before still does."
+
+
+def test_what_the_operator_sends_is_what_the_host_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On every Python: before 3.12, argparse takes no words of a list that come after an option."""
+
+    class Remote:
+        """Hands the words to the tool, as a shell and an interpreter would."""
+
+        def run(self, command: str, **_: object) -> Done:
+            words = shlex.split(command)
+            monkeypatch.setitem(tool._COMMANDS, "mark", lambda chosen: {"arguments": chosen.arguments, "by": chosen.by})
+            with pytest.raises(SystemExit) as ended:
+                tool.main(words[words.index(host_tool.PLACE) + 1 :])
+            return Done(int(str(ended.value.code)), capsys.readouterr().out.encode(), b"")
+
+    told = host_tool.HostTool(cast("Any", Remote())).call("mark", "front", "--done", '{"user": "root"}')
+    assert told["arguments"] == ["front", "--done", '{"user": "root"}']
+    assert "@" in told["by"]

@@ -59,7 +59,8 @@ class HostTool:
         Raises:
             ToolError: it failed, with its own words; or somebody else is at work.
         """
-        words = ["/usr/bin/python3", "-I", PLACE, command, "--by", _by(), "--token", self.token, "--", *arguments]
+        # Options first: argparse before Python 3.12 takes no words of a list after one.
+        words = ["/usr/bin/python3", "-I", PLACE, "--by", _by(), "--token", self.token, "--", command, *arguments]
         done = self.remote.run(shlex.join(words), stdin=stdin, root=True, timeout_s=timeout_s)
         try:
             answer: dict[str, Any] = json.loads(done.text.strip().splitlines()[-1])
