@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from ai_services.backup import opening, sealing
 from ai_services.backup.sealing import Keys, Seal
 from ai_services.exits import OperatorError
 
-from .archives import archive, identity, sealed
+from .archives import DUMP, archive, identity, sealed
 
 
 def proven(path: Path, keys: Keys) -> str:
@@ -151,3 +153,64 @@ def test_a_large_backup_takes_little_memory(tmp_path: Path) -> None:
     size, grown_kib = map(int, done.stdout.split())
     assert size > 512 * 2**20
     assert grown_kib < 160 * 1024
+
+
+class Failing(io.RawIOBase):
+    """A stream that raises when a few blocks have passed."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error, self._left = error, 3
+
+    def read(self, size: int = -1) -> bytes:
+        self._count()
+        return bytes(min(size, 1000))
+
+    def write(self, block: Any) -> int:
+        self._count()
+        return len(block)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperatorError("the host went away", hint="look"), OSError(28, "No space left on device"), KeyboardInterrupt()],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_goes_wrong_on_the_way_is_raised_as_it_is(error: BaseException, tmp_path: Path) -> None:
+    """Not as the library's own error, which nobody answers: it said neither what to do nor that Ctrl-C was pressed."""
+    _, public = identity(tmp_path)
+    for source, out in ((Failing(error), io.BytesIO()), (io.BytesIO(bytes(2**20)), Failing(error))):
+        with pytest.raises(type(error)) as raised:
+            sealing.seal(source, out, Seal((public,)))  # type: ignore[arg-type]  # reads and writes as one does
+        assert raised.value is error
+
+
+def test_a_disk_that_cannot_be_read_is_no_damaged_archive(tmp_path: Path) -> None:
+    key, public = identity(tmp_path)
+
+    class Bad(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 200_000:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    large = archive(dumps={DUMP: bytes(2**20)})
+    source = Bad(sealed(tmp_path / "a.age", large, Seal((public,))).read_bytes())
+    with pytest.raises(OperatorError, match="cannot be read: Input/output error"):
+        opening.prove(source, Keys((key,)), lambda done, total=None: None)
+
+
+def test_one_that_is_too_large_for_a_passphrase_says_so_before_it_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "PASSPHRASE_LIMIT_BYTES", 1 << 20)
+    with pytest.raises(OperatorError, match="larger than the 1 MiB that a passphrase can seal") as raised:
+        sealing.seal(io.BytesIO(bytes(2**21)), io.BytesIO(), Seal(passphrase="correct horse"))
+    assert "--recipient" in raised.value.hint
+    path = tmp_path / "a.age"
+    path.write_bytes(sealing.MAGIC + b"-> scrypt salt 18\n" + bytes(2**21))
+    assert "larger than the 1 MiB" in refusal(path, Keys(passphrase="correct horse"))

@@ -22,6 +22,8 @@ from ai_services.exits import BLOCKED, USAGE, OperatorError
 MAGIC: Final = b"age-encryption.org/v1\n"
 # Sealed with a passphrase, all of it is in memory at once, twice.
 PASSPHRASE_LIMIT_BYTES: Final = 128 * 2**20
+# What sealing adds: a header, and 16 bytes to each 64 KiB.
+_SEAL_LIMIT_BYTES: Final = 2**20
 _IDENTITY_LIMIT_BYTES: Final = 2**20
 _NO_OPENER: Final = (pyrage.DecryptError,)
 
@@ -78,7 +80,7 @@ def seal(source: Any, out: BinaryIO, to: Seal) -> None:
     """Write what `source.read(n)` gives to `out`, encrypted.
 
     Raises:
-        OperatorError: nobody to seal it to, or too large for a passphrase.
+        OperatorError: nobody to seal it to, or too large for a passphrase. Whatever `source` and `out` raise.
     """
     if to.passphrase:
         content = bytearray()
@@ -94,7 +96,12 @@ def seal(source: Any, out: BinaryIO, to: Seal) -> None:
         return
     if not to.recipients:
         raise OperatorError("Nobody could open this backup.", hint="Name a recipient: --recipient age1…")
-    pyrage.encrypt_io(source, out, [recipient(words) for words in to.recipients])
+    to_whom = [recipient(words) for words in to.recipients]
+    try:
+        with _own_errors(_Remembering(source), _Remembering(out)) as (reading, writing):
+            pyrage.encrypt_io(reading, writing, to_whom)
+    except pyrage.EncryptError as error:
+        raise OperatorError(f"The backup cannot be sealed: {error}") from None
 
 
 @contextlib.contextmanager
@@ -128,7 +135,15 @@ def _open_by_passphrase(source: BinaryIO, keys: Keys) -> bytes:
     if not keys.passphrase:
         raise OperatorError("It is sealed with a passphrase.", hint="--passphrase-file FILE", exit_code=USAGE)
     source.seek(0)
-    content = source.read(PASSPHRASE_LIMIT_BYTES + 2**20)
+    most = PASSPHRASE_LIMIT_BYTES + _SEAL_LIMIT_BYTES
+    content = source.read(most + 1)
+    if len(content) > most:
+        raise OperatorError(
+            f"It is sealed with a passphrase, and larger than the {PASSPHRASE_LIMIT_BYTES >> 20} MiB that such a "
+            "backup has at most.",
+            hint="One of ours is sealed to a key when it is larger: give the right file.",
+            exit_code=BLOCKED,
+        )
     try:
         return bytes(pyrage.passphrase.decrypt(content, keys.passphrase))
     except _NO_OPENER as error:
@@ -146,7 +161,8 @@ def identities(path: Path, passphrase: str = "") -> list[Any]:
             raise OperatorError(
                 f"{path} can be read by others than you.", hint=f"Close it: chmod 600 {path}", exit_code=BLOCKED
             )
-        content = path.read_bytes()[:_IDENTITY_LIMIT_BYTES]
+        with path.open("rb") as stream:
+            content = stream.read(_IDENTITY_LIMIT_BYTES)
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror}.", exit_code=USAGE) from None
     try:
@@ -168,9 +184,49 @@ def identities(path: Path, passphrase: str = "") -> list[Any]:
 
 
 def _wrong(error: BaseException, otherwise: str) -> OperatorError:
-    if "no matching" in str(error).lower() or "No matching" in str(error):
+    if "no matching" in str(error).lower():
         return OperatorError("None of the given identities opens it.", hint="--identity FILE", exit_code=USAGE)
     return OperatorError(otherwise, exit_code=BLOCKED, detail=str(error)[:300])
+
+
+class _Remembering:
+    """Reads from a stream, or writes to it, and remembers what that raised."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.raised: BaseException | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except BaseException as error:
+            self.raised = error
+            raise
+
+    def write(self, block: bytes) -> int:
+        try:
+            return int(self._stream.write(block))
+        except BaseException as error:
+            self.raised = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
+@contextlib.contextmanager
+def _own_errors(source: _Remembering, out: _Remembering) -> Iterator[tuple[_Remembering, _Remembering]]:
+    # The library makes its own error of whatever its streams raise, also of Ctrl-C and of a full disk.
+    try:
+        yield source, out
+    except Exception:
+        if own := source.raised or out.raised:
+            raise own from None
+        raise
 
 
 class _Decrypted:
@@ -185,14 +241,17 @@ class _Decrypted:
 
     def _run(self) -> None:
         try:
-            with self._sending:
-                pyrage.decrypt_io(self._source, self._sending, self._identities)
+            with self._sending, _own_errors(_Remembering(self._source), _Remembering(self._sending)) as (source, out):
+                pyrage.decrypt_io(source, out, self._identities)
         except BaseException as error:
             self._error = error
 
     def _ended(self) -> None:
         self._thread.join()
         if self._error is not None and not isinstance(self._error, BrokenPipeError):
+            if isinstance(self._error, OSError) and self._error.errno:  # without: the library's own
+                words = f"It cannot be read: {self._error.strerror or self._error}."
+                raise OperatorError(words, exit_code=BLOCKED) from None
             raise _wrong(self._error, "It is damaged, or cut off.")
 
     @contextlib.contextmanager
