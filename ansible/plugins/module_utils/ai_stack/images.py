@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,29 @@ def pull(engine: Engine, wanted: Mapping[str, str], docker_config: Path, progres
             _pull_one(engine, reference, docker_config, progress)
         pinned[service] = _pin(engine, reference)
     return pinned
+
+
+def discard(engine: Engine, pins: Iterable[str], spared: Iterable[str] = ()) -> list[str]:
+    """Remove images that are pinned so and that no container and none of the pins `spared` needs. Returns which went.
+
+    Raises:
+        EngineError: Docker cannot be talked to.
+    """
+    kept = {str(found["Id"]) for pin in spared if (found := engine.image(pin))}
+    gone = []
+    for pin in sorted(set(pins) - set(spared)):
+        found = engine.image(pin)
+        if found is None or str(found["Id"]) in kept:
+            continue
+        # The tag it came by holds it too; the digest goes with the last tag. A tag that means other bytes by now stays.
+        tag = pin.partition("@")[0]
+        tagged = engine.image(tag)
+        if tagged is not None and tagged["Id"] == found["Id"]:
+            engine.remove_image(tag)
+        engine.remove_image(pin)
+        if engine.image(pin) is None:
+            gone.append(pin)
+    return gone
 
 
 def _pull_one(engine: Engine, reference: str, docker_config: Path, progress: Progress) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from .engine import Engine, EngineError
+from .images import discard
 from .journal import Journal
 from .observe import PROJECT
 from .releases import Store
+from .reserve import Reserve
 
 _DOWN_TIMEOUT_S = 300
 # What belongs to the releases, and what to the owner of the host's data. The folder of the keys itself was brought by
@@ -52,12 +54,13 @@ def remove(root: Path, engine: Engine, journal: Journal, volumes: list[str], *, 
             _docker("rm", "--force", found["Id"])
         for network in _networks(engine):
             _docker("network", "rm", network)
-        for pin in images:
-            engine.remove_image(pin)
+        discard(engine, images)
         for name in [] if keep_data else _volumes(engine, volumes):
             _docker("volume", "rm", name)
     except EngineError as error:
         raise RemovalError(str(error)) from error
+    # A change that was killed has left it.
+    Reserve.of(root, engine).free()
     for path in _files(root, keep_data=keep_data):
         _delete(path)
     if keep_data:

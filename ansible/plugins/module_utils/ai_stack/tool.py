@@ -21,6 +21,7 @@ from .activate import ActivationError, activate
 from .change import Change, number
 from .compose import Compose, ComposeError
 from .engine import Engine, EngineError
+from .images import discard
 from .journal import Journal
 from .lock import Lock, LockedError
 from .releases import ReleaseError, Store
@@ -28,6 +29,8 @@ from .reserve import Reserve
 
 ROOT = Path("/opt/ai")
 OK, FAILED, USAGE, LOCKED = 0, 1, 2, 4
+# An image of several GiB on a slow disk.
+_DISCARD_S = 600
 
 
 class Refused(Exception):  # noqa: N818  (not a fault: an answer)
@@ -119,10 +122,29 @@ def _work(chosen: argparse.Namespace, release: str, teller: runs.Teller) -> dict
             root, release, engine, log, chosen.timeout_s, chosen.drain_s, f"ai-stack on {socket.gethostname()}",
             teller.say, sample,
         )  # fmt: skip
-        done = activate(change)
-        gone = Store(root).prune(chosen.keep)
-        done += [f"release {name} was removed from the disk" for name in gone]
+        done = activate(change) + _tidied(Store(root), chosen.keep)
     return {"done": done, "before": before, "release": release, "waits": change.waits}
+
+
+def _tidied(store: Store, keep: int) -> list[str]:
+    """Take old releases off the disk with the images that only they need; what was done in words.
+
+    The release serves already: whatever is in the way here is said, and fails nothing.
+    """
+    gone = store.surplus(keep)
+    pins = {name: store.about(name).get("images", {}).values() for name in store.ids()}
+    said = []
+    try:
+        # Before the releases: nothing else knows which images they had.
+        left = discard(
+            Engine(timeout_s=_DISCARD_S),
+            [pin for name in gone for pin in pins[name]],
+            [pin for name in pins if name not in gone for pin in pins[name]],
+        )
+        said = [f"image {pin} was removed" for pin in left]
+        return said + [f"release {name} was removed from the disk" for name in store.prune(keep)]
+    except (EngineError, OSError) as error:
+        return [*said, f"old releases stay on the disk: {error}"]
 
 
 def _check(root: Path, release: str) -> None:
