@@ -4,9 +4,12 @@ Nothing in here knows HTTP. A gate belongs to one backend and one event loop, so
 at a gate and going through it nobody else runs.
 
 A pause is a lease: it ends when its owner resumes, when the owner has not renewed it in time, or at PAUSE_MAX_S,
-whatever comes first, so no dead owner leaves a backend shut. What waited is then let in by its place in the queue: some
-at once, one more for each that ends, and one more every LET_IN_EVERY_S besides, so that neither a crowd falls upon a
-backend that has just started, nor a few long answers hold up the rest.
+whatever comes first, so no dead owner leaves a backend shut. Who has held it for PAUSE_MAX_S and goes on renewing it is
+refused until resuming it, or until silent for a lease's time.
+
+What waited is then let in by its place in the queue: some at once, one more for each that ends, and one more every
+LET_IN_EVERY_S besides, up to LET_IN_AT_MOST, so that neither a crowd falls upon a backend that has just started, nor a
+few long answers hold up the rest.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from service_kit.log import get_logger
 
 LET_IN_AT_ONCE = 8
 LET_IN_EVERY_S = 0.5
+# What a backend gets besides those that end: below what any of them refuses (whisper-api's queue takes 128).
+LET_IN_AT_MOST = 32
 RETRY_AFTER_S = 30
 
 EndedBy = Literal["owner", "lease", "limit"]
@@ -37,7 +42,16 @@ class Pause:
     since: datetime
     began_at: float
     ends_at: float
+    lease_s: float
     timer: asyncio.TimerHandle
+
+
+@dataclass(slots=True)
+class Outstayed:
+    """An owner whose pause ended at PAUSE_MAX_S and who goes on renewing it. Forgotten like a lease: by `until`."""
+
+    owner: str
+    until: float
 
 
 class Room:
@@ -86,6 +100,7 @@ class Gate:
         "_in_flight_gauge",
         "_let_in_timer",
         "_max_s",
+        "_outstayed",
         "_room",
         "in_flight",
         "name",
@@ -106,6 +121,7 @@ class Gate:
         self.on_abandoned: Callable[[], None] | None = None
         self._room = room
         self._max_s = max_s
+        self._outstayed: Outstayed | None = None
         self._let_in_timer: asyncio.TimerHandle | None = None
         self._in_flight_gauge = BACKEND_IN_FLIGHT.labels(name)
         BACKEND_WAITING.labels(name).set(0)
@@ -154,18 +170,23 @@ class Gate:
     # --- owners ---
 
     def pause_for(self, owner: str, why: str, lease_s: float) -> None:
-        """Shut the gate for `lease_s`, or renew the owner's own lease. Raises ServiceError 409 for another's."""
+        """Shut the gate for `lease_s`, or renew the owner's own lease.
+
+        Raises ServiceError 409 for another's, and for an owner whose pause has ended at PAUSE_MAX_S.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
         held = self.pause
         if held is None:
-            self.pause = Pause(owner, why, datetime.now(UTC), now, now, loop.call_later(lease_s, self._expire))
+            self._refuse_outstayed(owner, now, lease_s)
+            timer = loop.call_later(lease_s, self._expire)
+            self.pause = Pause(owner, why, datetime.now(UTC), now, now, lease_s, timer)
             BACKEND_PAUSED.labels(self.name).set(1)
             get_logger().info("backend_paused", backend=self.name, owner=owner, why=why, lease_s=lease_s)
         elif held.owner != owner:
             raise self._held_by_another(held)
         held = self._held()
-        held.why = why
+        held.why, held.lease_s = why, lease_s
         held.ends_at = min(now + lease_s, held.began_at + self._max_s)
         held.timer.cancel()
         held.timer = loop.call_at(held.ends_at, self._expire)
@@ -173,6 +194,8 @@ class Gate:
 
     def resume(self, owner: str) -> None:
         """Open the gate; nothing to do where it is open. Raises ServiceError 409 when another owner shut it."""
+        if self._outstayed is not None and self._outstayed.owner == owner:
+            self._outstayed = None
         if self.pause is None:
             return
         if self.pause.owner != owner:
@@ -195,9 +218,25 @@ class Gate:
             retry_after_s=max(1, ends_in_s),
         )
 
+    def _refuse_outstayed(self, owner: str, now: float, lease_s: float) -> None:
+        outstayed = self._outstayed
+        if outstayed is None or outstayed.owner != owner or outstayed.until < now:
+            self._outstayed = None
+            return
+        outstayed.until = now + lease_s
+        raise ServiceError(
+            409,
+            "pause_used_up",
+            f"Backend '{self.name}' was paused by '{owner}' for {self._max_s:g} s, the longest there is.",
+            hint="Its callers are being answered again. Resume it first, to pause it once more.",
+            param="owner",
+        )
+
     def _expire(self) -> None:
         held = self._held()
         at_limit = held.ends_at >= held.began_at + self._max_s
+        if at_limit:
+            self._outstayed = Outstayed(held.owner, held.ends_at + held.lease_s)
         self._end("limit" if at_limit else "lease")
 
     def _end(self, by: EndedBy) -> None:
@@ -236,4 +275,4 @@ class Gate:
 
     def _one_more(self) -> None:
         self._let_in_timer = None
-        self._let_in(1)
+        self._let_in(1 if self.in_flight < LET_IN_AT_MOST else 0)

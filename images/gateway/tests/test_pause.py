@@ -121,6 +121,10 @@ class TestOwners:
         assert time.monotonic() - began_at >= 2.5
         ended = [event for event in narrow_house.gateway.events() if event["event"] == "backend_resumed"][-1]
         assert ended["by"] == "limit"
+        body = {"owner": "me", "why": "test", "lease_s": 60}
+        status, problem = await ask(narrow_house, "POST", "/llm/pause", body)
+        assert (status, problem["code"]) == (409, "pause_used_up")
+        await resume(narrow_house, "llm")
 
 
 class TestWaiting:
