@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from multidict import CIMultiDict
 
@@ -66,6 +66,17 @@ _PEOPLE = {b"x-email": "X-Email", b"x-user": "X-User"}
 _STREAMS = (b"text/event-stream", b"application/x-ndjson")
 
 
+def text_of(raw: bytes) -> str:
+    """Bytes of a head as text that is written as the same bytes again: the pool writes UTF-8.
+
+    Latin-1, which older clients send, has no such text; it becomes UTF-8.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def upstream_headers(scope: Scope, api_key: str | None, *, people: bool = False) -> CIMultiDict[str]:
     """Headers for the backend's request: the allowed ones, where it came from, our request id and our own key.
 
@@ -75,15 +86,15 @@ def upstream_headers(scope: Scope, api_key: str | None, *, people: bool = False)
     host = b""
     for name, value in scope["headers"]:
         if (known := _FORWARDED.get(name)) is not None:
-            headers.add(known, value.decode("latin-1"))
+            headers.add(known, text_of(value))
         elif name == b"host":
             host = value
         elif people and (known := _PEOPLE.get(name)) is not None:
-            headers.add(known, value.decode("latin-1"))
+            headers.add(known, text_of(value))
     client = scope.get("client")
     headers["X-Forwarded-For"] = client[0] if client else "unknown"
     headers["X-Forwarded-Proto"] = scope["scheme"]
-    headers["X-Forwarded-Host"] = host.decode("latin-1")
+    headers["X-Forwarded-Host"] = text_of(host)
     headers["X-Request-ID"] = scope["state"]["request_id"]
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key}"
@@ -96,19 +107,27 @@ def verbatim_headers(scope: Scope, api_key: str | None) -> CIMultiDict[str]:
     The connection is for this request only: an old service may close a kept one in the moment of the next request.
     """
     headers: CIMultiDict[str] = CIMultiDict()
+    dropped = _ONE_CONNECTION | _named_by_connection(scope["headers"]) | {b"authorization"}
     for name, value in scope["headers"]:
-        if name not in _ONE_CONNECTION and name != b"authorization":
-            headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        if name not in dropped:
+            headers.add(text_of(name), text_of(value))
     headers["Connection"] = "close"
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key}"
     return headers
 
 
-def verbatim_answer(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+def verbatim_answer(raw: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
     """Headers of an answer that the client is to see as if we were not there."""
-    dropped = (_ONE_CONNECTION - {b"content-length"}) | {b"date", b"x-request-id"}
+    dropped = (_ONE_CONNECTION | _named_by_connection(raw) | {b"date", b"x-request-id"}) - {b"content-length"}
     return [(name, value) for name, value in raw if name.lower() not in dropped and not _FORBIDDEN.search(value)]
+
+
+def _named_by_connection(raw: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+    """Headers that `Connection` says belong to this connection only, in lower case."""
+    return {
+        token.strip().lower() for name, value in raw if name.lower() == b"connection" for token in value.split(b",")
+    }
 
 
 def client_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

@@ -35,13 +35,18 @@ class TakeOver:
         self._checked_at = float("-inf")
         # whether the standby is the one that answers
         self.active = True
-        # a pause ended without its owner's word: one may have been exchanged for the other
-        self._doubtful = False
+        # how often a pause ended without its owner's word, so that one may have been exchanged for the other, and how
+        # many of these the last look has taken in
+        self._doubts = 0
+        self._doubts_settled = 0
 
     async def target(self, route: Route, *, paused: bool) -> Backend:
         """Who answers `route` now. Raises ServiceError 503 for a route that the standby has not."""
-        if self.active or paused or self._doubtful:
-            await self._check(within_s=0.0 if paused else CHECK_EVERY_S)
+        if paused or self._doubts != self._doubts_settled:
+            await self.decide()
+        elif self.active and time.monotonic() - self._checked_at >= CHECK_EVERY_S:
+            # Nobody waits for this one: while ours is not there yet, asking for it may take its whole time.
+            self._look()
         if not self.active:
             return self._primary
         if not has(self._api, route):
@@ -59,23 +64,20 @@ class TakeOver:
         """Look anew which of the two is to answer, because one may have been exchanged for the other."""
         if self._checking is not None and not self._checking.done():
             await asyncio.shield(self._checking)  # it may have asked before the exchange
-        await self._check(within_s=0.0)
+        await asyncio.shield(self._look())
 
     def doubt(self) -> None:
         """Look anew with the next request."""
-        self._doubtful = True
-        self._checked_at = float("-inf")
+        self._doubts += 1
 
-    async def _check(self, within_s: float) -> None:
-        """Ask ours, unless that was done within the last `within_s` seconds; many who ask at once share one answer."""
-        checking = self._checking
-        if checking is None or checking.done():
-            if time.monotonic() - self._checked_at < within_s:
-                return
-            checking = self._checking = asyncio.create_task(self._ask())
-        await asyncio.shield(checking)
+    def _look(self) -> asyncio.Task[None]:
+        """Ask ours; many who want to know at once share one answer."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._ask())
+        return self._checking
 
     async def _ask(self) -> None:
+        doubts = self._doubts
         healthy = await self._is_healthy()
         # Ours may have missed one check; it is given up only for a standby that is really there.
         active = not healthy and (self.active or await self._stands_by())
@@ -83,7 +85,7 @@ class TakeOver:
             get_logger().info("taken_over" if not active else "given_back", backend=self._primary.name)
         self.active = active
         self._checked_at = time.monotonic()
-        self._doubtful = False
+        self._doubts_settled = doubts
 
     async def _is_healthy(self) -> bool:
         return await self._upstream.probe(self._primary, "/health", CHECK_TIMEOUT_S) == 200

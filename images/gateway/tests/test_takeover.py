@@ -15,6 +15,9 @@ from dialects.harness import AUTH, INTERNAL_KEY, Connection, GatewayProcess, Scr
 from dialects.harness import internal_key_file as key_file
 from dialects.house import WAIT_S, House
 from dialects.house_admin import ADMIN, answer, ask, pause, paused, resume, state_of, until_waiting
+from yarl import URL
+
+from gateway.takeover import CHECK_EVERY_S, CHECK_TIMEOUT_S
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
@@ -81,22 +84,26 @@ async def test_until_then_the_old_service_sees_what_the_caller_sent(migrating: M
 
     seen: list[Connection] = []
     headers = {**FORM, "X-Anything": "1", "Cookie": "c=d", "Host": "whisper.example.com", "Authorization": "Bearer x"}
+    headers |= {"X-User": "Jörg", "Connection": "keep-alive, X-Hop", "X-Hop": "1"}
     async with (
         migrating.old.playing(old),
         aiohttp.ClientSession() as session,
-        session.post(f"{migrating.url}/asr?task=a%20b", data=b"audio", headers=headers) as response,
+        session.post(
+            URL(f"{migrating.url}/asr?task=a%20b&&c=d+e%2F%C3%a4", encoded=True), data=b"audio", headers=headers
+        ) as response,
     ):
         assert (response.status, await response.read()) == (401, b"no")
         said = response.headers
     assert (said["set-cookie"], said["access-control-allow-origin"], said["asr-engine"]) == ("a=b", "*", "whisper")
     [asked] = seen
-    assert asked.head.startswith(b"POST /asr?task=a%20b HTTP/1.1\r\n")
+    assert asked.head.startswith(b"POST /asr?task=a%20b&&c=d+e%2F%C3%a4 HTTP/1.1\r\n")
+    assert "\r\nX-User: Jörg\r\n".lower().encode() in asked.head.lower()
     assert asked.head.endswith(b"audio")
     got = asked.headers
     assert (got["x-anything"], got["cookie"], got["host"]) == ("1", "c=d", "whisper.example.com")
     assert got["content-type"] == FORM["Content-Type"]
     assert (got["content-length"], got["connection"]) == ("5", "close")
-    assert "authorization" not in got
+    assert not {"authorization", "x-hop"} & set(got)
 
 
 @pytest.mark.long
@@ -214,3 +221,16 @@ async def test_the_gateway_starts_beside_one_that_has_taken_over(tmp_path: Path)
         _, found = await ask(house, "GET", "")
         assert found["backends"][0]["standby"]["active"] is False
         await asyncio.to_thread(entered.__exit__, None, None, None)
+
+
+@pytest.mark.long
+async def test_nobody_waits_while_ours_is_looked_for(migrating: Migrating) -> None:
+    """A name that no resolver knows, a port that drops what comes: asking takes its whole two seconds."""
+
+    async def silent(connection: Connection) -> None:
+        await connection.until_gone()
+
+    async with service(migrating.old, b"old"), migrating.speech.playing(silent):
+        await asyncio.sleep(CHECK_EVERY_S)  # the last look was too long ago
+        async with asyncio.timeout(CHECK_TIMEOUT_S / 2):
+            assert await transcribe(migrating) == (200, b"old")
