@@ -21,6 +21,7 @@ from ai_stack.admin import Admin, AdminError
 from ai_stack.change import Change
 from ai_stack.compose import ComposeError
 from ai_stack.journal import Journal
+from ai_stack.lock import Lock
 from ai_stack.releases import Store, plan
 from ai_stack.reserve import Reserve
 
@@ -252,6 +253,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Host]
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(compose.Compose, "_docker", lambda _, words, __: world().docker(words))
     monkeypatch.setattr(tool, "Engine", Engine)
+    monkeypatch.setattr(tool, "Lock", lambda: Lock(tmp_path / "lock"))
     monkeypatch.setattr(Journal, "_write", counted(Journal._write))
     monkeypatch.setattr(releases, "point", counted(durable.point))
     monkeypatch.setattr(switch, "choose", counted(switch.choose))
@@ -373,3 +375,19 @@ def test_a_switch_that_fails_at_the_very_last_leaves_no_mark_of_the_new_release(
     with pytest.raises(ActivationError, match="which served before it, serves again"):
         host.activate("B")
     host.serves("A")
+
+
+def test_the_machine_s_start_leaves_a_change_alone_that_is_at_work(
+    hosts: Callable[[], Host], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`systemctl restart ai` in the middle of an upgrade: half of it is not to be taken back under it."""
+    host = hosts()
+    host.world.steps_left = 12
+    with pytest.raises(Killed):
+        host.activate("B")
+    before = json.dumps(host.world.rows)
+    host.world.steps_left = None
+    with Lock(tmp_path / "lock").change("one", {"user": "ann"}, "upgrade"):
+        host.boot()
+    assert json.dumps(host.world.rows) == before
+    assert "at work here" in capsys.readouterr().out

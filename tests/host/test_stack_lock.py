@@ -161,3 +161,25 @@ def test_who_holds_it_is_written_beside_it_without_the_right_to_change_it(lock: 
     about = json.loads((lock.root / "lock.json").read_text())
     assert about["owner"] == ANNA
     assert (lock.root / "lock.json").stat().st_mode & 0o022 == 0
+
+
+def test_a_change_waits_for_the_start_of_the_machine(lock: Lock) -> None:
+    begun, order = threading.Event(), list[str]()
+
+    def start() -> None:
+        with lock.starting() as alone:
+            assert alone
+            begun.set()
+            # Longer than whoever only looks has it.
+            threading.Event().wait(1.5)
+            order.append("started")
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    assert begun.wait(10)
+    with lock.change("a", ANNA, "upgrade"):
+        order.append("changed")
+        with lock.starting() as alone:
+            assert not alone
+    thread.join()
+    assert order == ["started", "changed"]

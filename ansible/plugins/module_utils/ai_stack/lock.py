@@ -33,6 +33,8 @@ _WATCH_EVERY_S = 1.0
 # Who only looks whether the lock is free has it for a moment, the doctor too.
 _PATIENCE_S = 1.0
 _LOOK_AGAIN_S = 0.05
+# How long a change waits for the machine's own start to have brought up what serves.
+_START_S = 120.0
 
 
 class LockedError(Exception):
@@ -134,8 +136,12 @@ class Lock:
             LockedError: another token holds it, or another change is at work.
         """
         with self._opened("change") as work:
-            if not _take(work):
-                raise LockedError(self._read())
+            until = time.monotonic() + _START_S
+            while not _take(work, patience_s=_PATIENCE_S):
+                holder = self._read()
+                # A change has a name; the machine's start, and who only looks, have none.
+                if holder.get("token", token) != token or time.monotonic() >= until:
+                    raise LockedError(holder)
             if self.refresh(token):
                 yield
                 return
@@ -149,6 +155,15 @@ class Lock:
                     yield
                 finally:
                     self._about.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[bool]:
+        """Keep changes out for the block, as the machine's start does. Gives whether that was to be had.
+
+        A run that holds the lock is not kept out: it comes to its change when this is over.
+        """
+        with self._opened("change") as work:
+            yield _take(work, patience_s=_PATIENCE_S)
 
     def release(self, token: str) -> bool:
         """Free the lock that `token` holds. Returns whether there was one; another's is left alone.

@@ -208,22 +208,28 @@ def _known(holder: dict[str, Any]) -> dict[str, Any]:
 
 def _boot(chosen: argparse.Namespace) -> int:
     """Bring up exactly the release that `current` names, in whatever state the host went down."""
-    store = Store(chosen.root)
-    if store.current is None:
-        return OK
-    Reserve.of(chosen.root, Engine()).free()
-    compose = Compose(chosen.root, store.path(store.current), Engine())
+    with Lock().starting() as alone:
+        if not alone:
+            _line("A change of the release is at work here, and brings up what is to serve.")
+        elif (current := Store(chosen.root).current) is not None:
+            _bring_up(chosen.root, current)
+    return OK
+
+
+def _bring_up(root: Path, release: str) -> None:
+    engine = Engine()
+    Reserve.of(root, engine).free()
+    compose = Compose(root, Store(root).path(release), engine)
     wanted = compose.services().get(observe.GATEWAY)
-    found = observe.of(observe.GATEWAY, observe.containers(Engine()))
+    found = observe.of(observe.GATEWAY, observe.containers(engine))
     right = [one for one in found if one.digest == wanted]
     for one in found:
         if right and one is not right[0]:
             compose.remove(one.id)
     compose.up()
-    running = [one for one in observe.of(observe.GATEWAY, observe.containers(Engine())) if one.runs and one.port]
+    running = [one for one in observe.of(observe.GATEWAY, observe.containers(engine)) if one.runs and one.port]
     if running:
-        switch.choose(chosen.root, running[0].port or 0)
-    return OK
+        switch.choose(root, running[0].port or 0)
 
 
 def _why(chosen: argparse.Namespace, release: str) -> str:
