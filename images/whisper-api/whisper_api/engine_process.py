@@ -20,10 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from whisper_api import framing, process_guard
-
-# onnxruntime (the voice activity detection) reports to its makers unless told not to before it is loaded, and leaves
-# a device id in the home directory; the model hub's client counts its users. A private server does neither.
-NO_REPORTS = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+from whisper_api.no_reports import NO_REPORTS
 
 
 def main() -> None:

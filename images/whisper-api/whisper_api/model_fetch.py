@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from whisper_api.engine_process import NO_REPORTS
+from whisper_api.no_reports import NO_REPORTS
 
 MIB = 1024 * 1024
 # What a host needs beside the model to go on breathing: logs, uploads, the next image's layers.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
+from ai_services.host.plan_models import llm_size, sizes, whisper_size
 from ai_services.host.plan_types import Accelerator, Driver, Facts, Models, Notes, Settings, Whisper
 
 SYSTEMS: Final = {
@@ -25,13 +23,6 @@ _CONTAINERS: Final = {"docker", "podman", "container-other"}
 # Certificates and signed package lists are refused when the clock is off by more.
 CLOCK_LIMIT_S: Final = 300
 _LOCAL_PORTS: Final = (8080, 8081)
-
-
-@cache
-def sizes() -> dict[str, Any]:
-    """Return the sizes of models, images and services (MiB), with their sources."""
-    loaded: dict[str, Any] = json.loads(Path(__file__).with_name("model_memory.json").read_text(encoding="utf-8"))
-    return loaded
 
 
 def repository_of(facts: Facts) -> str | None:
@@ -150,7 +141,7 @@ def check_room(
     if not deployed:
         need += int(disk[variant]) + models_disk_mib(settings) + (int(disk["driver_mib"]) if driver.wanted else 0)
         need += int(disk["monitoring_mib"]) if "monitoring" in (settings.get("ai_profiles") or ()) else 0
-    where = _docker_disk(facts)
+    where = docker_disk(facts)
     if where is not None and int(where["free_mib"]) < need:
         notes.refuse(
             "disk", f"{where['mount']} has {_gib(where['free_mib'])} free, {_gib(need)} are needed.",
@@ -173,14 +164,13 @@ def check_room(
 
 def models_disk_mib(settings: Settings) -> int:
     """Return the disk room that the chosen models take."""
-    from ai_services.host.plan_models import llm_size, whisper_size
-
     names = [str(settings.get("ai_ollama_model", "qwen2.5:3b")), *(settings.get("ai_ollama_extra_models") or ())]
     speech = whisper_size(str(settings.get("ai_whisper_model", "large-v3-turbo")))
     return sum(llm_size(name).disk_mib for name in names) + speech.disk_mib
 
 
-def _docker_disk(facts: Facts) -> Any:
+def docker_disk(facts: Facts) -> Any:
+    """Return the facts of the disk that Docker keeps its images on; None if it is not known."""
     disks = facts.get("disks") or []
     root_dir = str((facts.get("docker") or {}).get("root_dir") or "/var/lib/docker")
     for disk in disks:

@@ -6,13 +6,15 @@ the number of parameters in its name; an estimate warns and never refuses.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
 from ai_services.host.gpu_table import ctranslate2_runs_on, parse_capability, table
-from ai_services.host.plan_machine import sizes
 from ai_services.host.plan_types import Facts, Gpu, Models, Notes, Settings, Whisper
 
 _ON_CPU: Final = ("int8", "int8_float32", "int16", "float32")
@@ -28,6 +30,13 @@ class Size:
     least_mib: int
     disk_mib: int
     known: bool
+
+
+@cache
+def sizes() -> dict[str, Any]:
+    """Return the sizes of models, images and services (MiB), with their sources."""
+    loaded: dict[str, Any] = json.loads(Path(__file__).with_name("model_memory.json").read_text(encoding="utf-8"))
+    return loaded
 
 
 def llm_size(name: str) -> Size:

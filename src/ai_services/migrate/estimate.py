@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ai_services.host.plan_machine import _docker_disk, sizes
-from ai_services.host.plan_models import llm_size, whisper_size
+from ai_services.host.plan_machine import docker_disk
+from ai_services.host.plan_models import llm_size, sizes, whisper_size
 from ai_services.host.plan_types import Plan as HostPlan
 from ai_services.migrate.found import Found, Service
 from ai_services.migrate.plan_types import Room, Waiting
@@ -36,7 +36,7 @@ def room(found: Found, settings: Mapping[str, Any], wanted: HostPlan) -> Room:
         "margin": int(table["margin_mib"]),
     }
     parts = {name: size for name, size in parts.items() if size}
-    disk = _docker_disk(found.machine)
+    disk = docker_disk(found.machine)
     return Room(
         mount=str(disk["mount"]) if disk else "the disk of Docker",
         need_mib=sum(parts.values()),
