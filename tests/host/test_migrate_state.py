@@ -13,7 +13,7 @@ from ai_stack.engine import Engine
 from ai_stack.journal import Journal, read
 from ai_stack.migration import front, keeping, tool
 from ai_stack.migration.old import Old
-from ai_stack.migration.state import State, step
+from ai_stack.migration.state import MigrationError, State, step
 
 from ai_services.host.remote import Done
 from ai_services.migrate import host_tool
@@ -137,3 +137,97 @@ def test_what_the_operator_sends_is_what_the_host_reads(
     told = host_tool.HostTool(cast("Any", Remote())).call("mark", "front", "--done", '{"user": "root"}')
     assert told["arguments"] == ["front", "--done", '{"user": "root"}']
     assert "@" in told["by"]
+
+
+class TestDoors:
+    """Where the old service had two ports, one rule serves both."""
+
+    @pytest.fixture
+    def did(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        done: list[str] = []
+        doors = tmp_path / "old-api.conf"
+        doors.write_text(
+            "server {\n    listen 19000;\n    server_name _;\n}\n\nserver {\n    listen 19001;\n    server_name _;\n}\n"
+        )
+        monkeypatch.setattr(front, "DOORS", doors)
+        monkeypatch.setattr(front, "_SETTLED_S", 0)
+        monkeypatch.setattr(front, "wait_for", lambda port, *_: done.append(f"listens {port}"))
+        monkeypatch.setattr(front, "wait_until_free", lambda port, *_: done.append(f"free {port}"))
+        monkeypatch.setattr(front, "reload_nginx", lambda: done.append("reload"))
+        monkeypatch.setattr(front, "no_redirect", lambda: done.append("no rule"))
+        monkeypatch.setattr(front, "redirect", lambda *_: done.append("rule"))
+        return done
+
+    def test_the_rule_goes_when_nginx_has_every_port(self, did: list[str], tmp_path: Path) -> None:
+        state = begun(tmp_path, in_place_of={"9000": 19000, "9001": 19001})
+        front.own_the_port(state)
+        rule = did.index("no rule")
+        assert {"listens 9000", "listens 9001"} <= set(did[:rule])
+        assert "19" not in front.DOORS.read_text()
+        front.own_the_port(state)
+        assert did.count("reload") == 2
+
+    def test_the_rule_comes_when_nginx_has_every_helper(self, did: list[str], tmp_path: Path) -> None:
+        state = begun(tmp_path, in_place_of={"9000": 19000, "9001": 19001})
+        front.own_the_port(state)
+        did.clear()
+        front.give_the_port_back(state, Engine())
+        rule = did.index("rule")
+        assert {"listens 19000", "listens 19001"} <= set(did[:rule])
+        assert {"free 9000", "free 9001"} <= set(did[rule:])
+
+    def test_what_nginx_refuses_is_as_it_was(
+        self, did: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse() -> None:
+            raise MigrationError("nginx does not accept its configuration")
+
+        before = front.DOORS.read_text()
+        monkeypatch.setattr(front, "reload_nginx", refuse)
+        with pytest.raises(MigrationError):
+            front.own_the_port(begun(tmp_path, in_place_of={"9000": 19000}))
+        assert front.DOORS.read_text() == before
+        assert [path.name for path in front.DOORS.parent.glob(".old-api*")] == []
+
+
+class TestBringBack:
+    @pytest.fixture
+    def reloads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        done: list[str] = []
+        monkeypatch.setattr(front, "LINK", tmp_path / "zz-ai-services.conf")
+        monkeypatch.setattr(front, "reload_nginx", lambda: done.append("reload"))
+        return done
+
+    def test_one_reload_and_no_trace(self, reloads: list[str], tmp_path: Path) -> None:
+        site = tmp_path / "whisper"
+        front.aside_of(site).write_text("server {}\n")
+        front.LINK.symlink_to("/etc/nginx/sites-available/ai-services.conf")
+        assert front.bring_back([site]) == [str(site), str(front.LINK)]
+        assert (os.listdir(tmp_path), reloads) == (["whisper"], ["reload"])  # noqa: PTH208 -- names are enough
+        assert (front.bring_back([site]), reloads) == ([], ["reload"])
+
+    def test_one_that_was_cut_off_is_ended(self, reloads: list[str], tmp_path: Path) -> None:
+        """Files that were renamed before nginx was told; and ours that was taken off before the old one was back."""
+        site = tmp_path / "whisper"
+        site.write_text("server {}\n")
+        front.bring_back([site], again=True)
+        assert reloads == ["reload"]
+        site.rename(front.aside_of(site))
+        front.LINK.with_name(f".{front.LINK.name}.off").symlink_to("/etc/nginx/sites-available/ai-services.conf")
+        front.bring_back([site], again=True)
+        assert (os.listdir(tmp_path), len(reloads)) == (["whisper"], 2)  # noqa: PTH208 -- names are enough
+
+    def test_what_nginx_refuses_is_as_it_was(
+        self, reloads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse() -> None:
+            raise MigrationError("nginx does not accept its configuration")
+
+        site = tmp_path / "whisper"
+        front.aside_of(site).write_text("server {}\n")
+        front.LINK.symlink_to("/etc/nginx/sites-available/ai-services.conf")
+        monkeypatch.setattr(front, "reload_nginx", refuse)
+        with pytest.raises(MigrationError):
+            front.bring_back([site])
+        assert front.LINK.is_symlink()
+        assert front.aside_of(site).is_file()

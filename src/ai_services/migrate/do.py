@@ -19,7 +19,7 @@ from ai_services.host.settings_load import SettingsError, load
 from ai_services.host.target import Target
 from ai_services.host.values import Given
 from ai_services.migrate import steps, undo
-from ai_services.migrate.host_tool import HostTool
+from ai_services.migrate.host_tool import HostTool, ToolError
 from ai_services.migrate.order import Order
 from ai_services.migrate.steps import Work
 
@@ -55,6 +55,7 @@ def carry_out(
     begun = time.monotonic()
     work = Work(HostTool(remote), target, settings, screen, log, again, verbose)
     with _locked(work, "migrate"):
+        _until_idle(work)
         work.state = work.tool.call("begin", stdin=undo.packed(order))["state"]
         return _to_the_end(work, begun)
 
@@ -71,6 +72,7 @@ def resume(
     begun = time.monotonic()
     work = Work(HostTool(remote), target, HostSettings(), screen, log, again, verbose)
     with _locked(work, "migrate"):
+        _until_idle(work)
         work.read()
         if not work.state:
             raise OperatorError("No migration was begun on this host.", exit_code=BLOCKED)
@@ -131,10 +133,6 @@ def finalize(
 
 
 def _to_the_end(work: Work, begun: float) -> Report:
-    if busy := work.tool.call("state").get("busy"):
-        work.screen.say(f"The host itself is still at work on: {', '.join(busy)}; waiting for it.")
-        work.tool.follow(busy[0], work.say, lambda: None)
-        work.read()
     work.tool.call("settle", timeout_s=1200)
     work.read()
     steps.carry_out(work)
@@ -161,6 +159,16 @@ def _told(work: Work, seconds: float) -> Report:
     return Report(str(work.target), "migrated", seconds, waited, state["steps"], [], stays, keep, str(work.log))
 
 
+def _until_idle(work: Work) -> None:
+    """Wait for what a run that died has left at work on the host: it writes the same state as we do."""
+    while busy := work.tool.call("state").get("busy"):
+        work.screen.say(f"The host itself is still at work on: {', '.join(busy)}; waiting for it.")
+        try:
+            work.tool.follow(busy[0], work.say, lambda: None)
+        except ToolError as error:
+            work.screen.warn(f"It ended without success: {error.message}")
+
+
 @contextmanager
 def _locked(work: Work, why: str) -> Iterator[None]:
     work.tool.bring()
@@ -172,6 +180,7 @@ def _locked(work: Work, why: str) -> Iterator[None]:
 
 
 def _existing(work: Work, what: str) -> None:
+    _until_idle(work)
     if not work.read() or work.state["phase"] not in ("begun", "migrated", "undoing"):
         raise OperatorError(
             f"There is no migration on this host that could be {what}.",

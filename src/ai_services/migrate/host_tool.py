@@ -45,8 +45,9 @@ class HostTool:
         # Whether /opt/ai is ours to remove is known only before we make it.
         folder = PLACE.rpartition("/")[0]
         done = self.remote.run(
-            f"[ -d /opt/ai ] && new=0 || new=1; install -d -m 0755 /opt/ai && install -d -m 0700 {folder} && "
-            f'if [ "$new" = 1 ]; then touch {folder}/.made-root; fi',
+            # One that is there keeps its mode: the first version's files may lie in it.
+            f"[ -d /opt/ai ] && new=0 || new=1; [ $new = 0 ] || install -d -m 0755 /opt/ai; "
+            f'install -d -m 0700 {folder} && if [ "$new" = 1 ]; then touch {folder}/.made-root; fi',
             root=True,
         )
         if done.status:
@@ -114,7 +115,8 @@ class HostTool:
             for words in filter(None, map(_said, answer["lines"])):
                 say(words)
             if not answer["running"]:
-                failed = _failure(lines)
+                # A boot's settling says nothing here; its words are in the journal.
+                failed = None if command == "settle" else _failure(lines)
                 if failed is not None:
                     raise ToolError(failed, exit_code=FAILED)
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..durable import write_file
 from ..engine import Engine
 from ..observe import PROJECT
 from .old import MARK, _do
@@ -28,8 +28,10 @@ def aside_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.ai-services")
 
 
-def bring_back(paths: list[Path]) -> list[str]:
+def bring_back(paths: list[Path], *, again: bool = False) -> list[str]:
     """Let the old sites serve again and ours no more, in one reload; returns what was changed.
+
+    `again`: an earlier call was cut off, so nginx may not have taken up what is there already.
 
     Raises:
         MigrationError: nginx does not accept it; then everything is as it was before the call.
@@ -37,7 +39,9 @@ def bring_back(paths: list[Path]) -> list[str]:
     waiting = [path for path in paths if aside_of(path).is_symlink() or aside_of(path).exists()]
     off = LINK.with_name(f".{LINK.name}.off")
     ours = LINK.is_symlink()
-    if not waiting and not ours:
+    if not waiting and not ours and not off.is_symlink():
+        if again:
+            reload_nginx()
         return []
     if ours:
         LINK.rename(off)
@@ -48,12 +52,34 @@ def bring_back(paths: list[Path]) -> list[str]:
     except MigrationError:
         for path in waiting:
             path.rename(aside_of(path))
-        if ours:
+        if off.is_symlink():
             off.rename(LINK)
         raise
-    if ours:
-        off.unlink()
+    off.unlink(missing_ok=True)
     return [str(path) for path in waiting] + ([str(LINK)] if ours else [])
+
+
+def mend(state: State) -> list[str]:
+    """After a power loss between two renames: let nginx accept its files, those of before if need be.
+
+    Returns what had to be done, in words.
+
+    Raises:
+        MigrationError: it accepts neither.
+    """
+    if not state.of("front") or not Path("/usr/sbin/nginx").exists():
+        return []
+    paths = [Path(name) for name in state.order.get("aside", [])]
+    cut = state.of("undo:front") in ("begun", "failed") and not state.order.get("in_place_of")
+    if not cut and (state.of("front") == "done" or _accepts()):
+        return []
+    changed = bring_back(paths, again=cut)
+    return [f"nginx has its sites of before again: {', '.join(changed)}"] if changed else []
+
+
+def _accepts() -> bool:
+    done = subprocess.run(["/usr/sbin/nginx", "-t", "-q"], capture_output=True, check=False, timeout=60)
+    return done.returncode == 0
 
 
 def reload_nginx() -> None:
@@ -65,26 +91,34 @@ def reload_nginx() -> None:
     done = subprocess.run(["/usr/sbin/nginx", "-t", "-q"], capture_output=True, text=True, check=False, timeout=60)
     if done.returncode != 0:
         raise MigrationError(f"nginx does not accept its configuration: {done.stderr.strip()[-500:]}")
-    _do(["systemctl", "reload", "nginx"])
+    _do(["systemctl", "reload-or-restart", "nginx"])
 
 
-def listen_on(port: int, helper: int, wanted: list[int]) -> bool:
-    """Let the doors for `port` listen on `wanted` (of `port` and `helper`); returns whether that changed anything.
+def doors_of(state: State) -> dict[int, int]:
+    """By port of the old service, the port on which nginx listens in its place for the time being."""
+    return {int(port): int(helper) for port, helper in (state.order.get("in_place_of") or {}).items()}
+
+
+def listen_on(doors: dict[int, int], *, own: bool, helper: bool) -> bool:
+    """Let nginx listen on the old service's ports, on their helpers, or on both; returns whether that changed anything.
 
     Raises:
         MigrationError: nginx does not accept it, and the file is as it was.
     """
-    before = DOORS.read_text()
-    after = ports_changed(before, port, helper, wanted)
+    after = before = DOORS.read_text()
+    wanted = {port: [port] * own + [other] * helper for port, other in doors.items()}
+    for port, other in doors.items():
+        after = ports_changed(after, port, other, wanted[port])
     if after == before:
         return False
-    DOORS.write_text(after)
+    # Whole or not at all: a host that boots with half of this file has no nginx.
+    write_file(DOORS, after.encode())
     try:
         reload_nginx()
     except MigrationError:
-        DOORS.write_text(before)
+        write_file(DOORS, before.encode())
         raise
-    for one in wanted:
+    for one in [each for ports in wanted.values() for each in ports]:
         wait_for(one)
     return True
 
@@ -125,7 +159,7 @@ def redirect(state: State, engine: Engine) -> None:
     Raises:
         MigrationError: the rule is refused.
     """
-    doors = {int(port): int(helper) for port, helper in state.order.get("in_place_of", {}).items()}
+    doors = doors_of(state)
     if not doors:
         return
     ours = subnets(engine)
@@ -155,7 +189,7 @@ def redirect(state: State, engine: Engine) -> None:
 def has_helpers(state: State) -> bool:
     """Whether nginx still listens on a helper port, so that the rule has somewhere to lead to."""
     text = DOORS.read_text() if DOORS.exists() else ""
-    return any(re.search(rf"listen {helper}\b", text) for helper in state.order.get("in_place_of", {}).values())
+    return any(re.search(rf"listen {helper}\b", text) for helper in doors_of(state).values())
 
 
 def is_redirected() -> bool:
@@ -181,29 +215,31 @@ def own_the_port(state: State) -> None:
     """
     if not has_helpers(state):
         return
-    for port, helper in ((int(a), int(b)) for a, b in state.order.get("in_place_of", {}).items()):
-        listen_on(port, helper, [port, helper])
-        no_redirect()
-        time.sleep(_SETTLED_S)
-        listen_on(port, helper, [port])
+    doors = doors_of(state)
+    # All ports before the one rule goes that serves them all.
+    listen_on(doors, own=True, helper=True)
+    no_redirect()
+    time.sleep(_SETTLED_S)
+    listen_on(doors, own=True, helper=False)
 
 
 def give_the_port_back(state: State, engine: Engine) -> None:
-    """Free the old service's port for it, while new connections go on reaching nginx.
+    """Free the old service's ports for it, while new connections go on reaching nginx.
 
     Raises:
         MigrationError: nginx or the packet filter refuses; then nginx still listens.
     """
-    for port, helper in ((int(a), int(b)) for a, b in state.order.get("in_place_of", {}).items()):
-        if not DOORS.exists():
-            continue
-        held = re.search(rf"listen {port}\b", DOORS.read_text())
-        if held:
-            listen_on(port, helper, [port, helper])
-        redirect(state, engine)
-        if held:
-            time.sleep(_SETTLED_S)
-            listen_on(port, helper, [helper])
+    doors = doors_of(state)
+    if not doors or not DOORS.exists():
+        return
+    held = any(re.search(rf"listen {port}\b", DOORS.read_text()) for port in doors)
+    if held:
+        listen_on(doors, own=True, helper=True)
+    redirect(state, engine)
+    if held:
+        time.sleep(_SETTLED_S)
+        listen_on(doors, own=False, helper=True)
+        for port in doors:
             wait_until_free(port)
 
 
@@ -237,8 +273,3 @@ def subnets(engine: Engine) -> list[str]:
         for part in (net.get("IPAM") or {}).get("Config") or []
         if "." in str(part.get("Subnet"))
     )
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
@@ -9,6 +10,7 @@ import secrets
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ _COMMAND_S = 120
 # A server that is told to end finishes what it has begun; the longest recording may take its time.
 _STOP_S = 900
 _LOOK_EVERY_S = 0.5
+# Who asks again and again for the result of a task has asked within this time after the last one ended.
+FETCHED_WITHIN_S = 8.0
 _PROBES = {
     "asr": ("/asr?output=json", "audio_file", {}),
     "speaches": ("/v1/audio/transcriptions", "file", {"model": "whisper-1"}),
@@ -70,15 +74,20 @@ class Old:
         states += [_said(["systemctl", "is-active", one["name"]]) == "active" for one in self.units]
         return bool(states) and all(states)
 
-    def stop(self) -> None:
-        """Stop it in its own time, and see that nothing starts it again by itself.
+    def is_partly_running(self) -> bool:
+        """Whether any of it runs."""
+        states = [(self.engine.container(one["id"]) or {}).get("State", {}).get("Running") for one in self.containers]
+        return any(states) or any(_said(["systemctl", "is-active", one["name"]]) == "active" for one in self.units)
+
+    def stop(self, limit_s: float = _STOP_S) -> None:
+        """Stop it in its own time, within `limit_s` each; see that nothing starts it again by itself.
 
         Raises:
             MigrationError: it did not stop.
         """
         for one in self.containers:
             _do(["docker", "update", "--restart=no", one["id"]])
-            _do(["docker", "stop", "--time", str(_STOP_S), one["id"]], _STOP_S + _COMMAND_S)
+            _do(["docker", "stop", "--time", str(round(limit_s)), one["id"]], limit_s + _COMMAND_S)
         for one in self.units:
             if one.get("enabled"):
                 _do(["systemctl", "disable", one["name"]])
@@ -149,18 +158,18 @@ class Old:
         headers = {"Content-Type": f"multipart/form-data; boundary={mark}", "Connection": "close"}
         return self._call("POST", path, body, headers, timeout_s)[0]
 
-    def drain(self, timeout_s: float, known: set[str]) -> int:
-        """Wait until nobody but `known` addresses (ours) is connected to it; returns how many still are.
-
-        An API that works in the background is waited for until it has nothing left to do, and then a little, so that
-        those who ask for their results get them.
-        """
+    def left(self, timeout_s: float, known: set[str]) -> int:
+        """Wait until nobody but `known` addresses (ours) asks it past the gateway; returns how many still do."""
         ends_at = time.monotonic() + timeout_s
-        if self.what["api"] == "whisper_api":
-            self._background_done(ends_at)
-        while (count := self.strangers(known)) and time.monotonic() < ends_at:
+        while (count := self.strangers(known) + _old_workers()) and time.monotonic() < ends_at:
             time.sleep(_LOOK_EVERY_S)
         return count
+
+    def has_finished(self, timeout_s: float) -> bool:
+        """Wait until nothing is left to do for an API that works in the background, and its results were asked for."""
+        return self.what["api"] != "whisper_api" or fetched(
+            lambda: self._call("GET", "/api/v1/decoder_status", b"", {"Connection": "close"}, 10), timeout_s
+        )
 
     def strangers(self, known: set[str]) -> int:
         """How many connections it has from addresses that are not of this host."""
@@ -169,30 +178,15 @@ class Old:
             pid, port = int(found.get("State", {}).get("Pid") or 0), int(self.what.get("inside") or self.what["port"])
             networks = found.get("NetworkSettings", {}).get("Networks", {}).values()
             known = known | {str(network.get("Gateway")) for network in networks}
-            table = Path(f"/proc/{pid}/net/tcp") if pid else None
+            place = Path(f"/proc/{pid}/net") if pid else None
         else:
-            port, table = int(self.what["port"]), Path("/proc/net/tcp")
-        if table is None or not table.exists():
-            return 0
+            port, place = int(self.what["port"]), Path("/proc/net")
         count = 0
-        for line in table.read_text().splitlines()[1:]:
+        for line in [one for name in ("tcp", "tcp6") if place for one in _lines(place / name)]:
             local, remote, status = line.split()[1:4]
-            address = _address(remote)
-            if status == "01" and int(local.rpartition(":")[2], 16) == port and not _is_ours(address, known):
+            if status == "01" and int(local.rpartition(":")[2], 16) == port and not _is_ours(_address(remote), known):
                 count += 1
         return count
-
-    def _background_done(self, ends_at: float) -> None:
-        quiet = 0
-        while quiet < 10 and time.monotonic() < ends_at:
-            try:
-                status, text = self._call("GET", "/api/v1/decoder_status", b"", {}, 10)
-                said = json.loads(text) if status == 200 else {}
-                busy = bool(said.get("currently_busy")) or bool(said.get("tasks_in_queue"))
-            except (OSError, http.client.HTTPException, ValueError, AttributeError):
-                busy = False
-            quiet = 0 if busy else quiet + 1
-            time.sleep(_LOOK_EVERY_S)
 
     def _call(
         self, method: str, path: str, body: bytes, headers: dict[str, str], timeout_s: float
@@ -206,6 +200,27 @@ class Old:
             connection.close()
 
 
+def fetched(ask: Callable[[], tuple[int, bytes]], timeout_s: float) -> bool:
+    """Whether within `timeout_s` a service with tasks has none left, and a little later, so that results are fetched.
+
+    `ask` gets its /api/v1/decoder_status. One that does not answer that works on nothing.
+    """
+    ends_at, quiet_since = time.monotonic() + timeout_s, time.monotonic()
+    while time.monotonic() - quiet_since < FETCHED_WITHIN_S:
+        try:
+            status, text = ask()
+            said = json.loads(text) if status == 200 else {}
+            busy = bool(said.get("currently_busy")) or bool(said.get("tasks_in_queue"))
+        except (OSError, http.client.HTTPException, ValueError, AttributeError):
+            busy = False
+        if busy:
+            quiet_since = time.monotonic()
+            if quiet_since >= ends_at:
+                return False
+        time.sleep(_LOOK_EVERY_S)
+    return True
+
+
 class _Marked(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -214,21 +229,43 @@ class _Marked(http.client.HTTPConnection):
         self.sock.connect((self.host, self.port))
 
 
+def _lines(table: Path) -> list[str]:
+    try:
+        return table.read_text().splitlines()[1:]
+    except OSError:
+        return []  # it has just ended, or this host has no IPv6
+
+
 def _address(text: str) -> str:
-    # As the kernel prints it: the four bytes of a little-endian number.
-    return str(ipaddress.IPv4Address(bytes.fromhex(text.partition(":")[0])[::-1]))
+    # As the kernel prints it: numbers of four bytes each, in this machine's order.
+    raw = bytes.fromhex(text.partition(":")[0])
+    turned = b"".join(raw[place : place + 4][::-1] for place in range(0, len(raw), 4))
+    address = ipaddress.ip_address(turned)
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _is_ours(address: str, known: set[str]) -> bool:
     return (
         address in known
-        or address.startswith("127.")
+        or ipaddress.ip_address(address).is_loopback
         or any("/" in one and ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in known)
     )
 
 
+def _old_workers() -> int:
+    """How many workers of nginx still end what they had begun before the last reload, perhaps with the old service."""
+    count = 0
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            count += place.read_bytes().startswith(b"nginx: worker process is shutting down")
+    return count
+
+
 def _said(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_S)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MigrationError(f"`{' '.join(command)}`: {error}") from error
     return done.stdout.strip()
 
 

@@ -65,7 +65,9 @@ def up(engine: Engine, port: int, target: int) -> str:
         "chain guard {\ntype filter hook prerouting priority mangle; policy accept;\n"
         f'ip daddr {address} tcp dport {port} iifname != "lo" iifname != "docker0" iifname != "br-*" drop\n}}\n}}\n'
     )
-    subprocess.run(["nft", "--file", "-"], input=rules, text=True, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(["nft", "--file", "-"], input=rules, text=True, capture_output=True, check=False, timeout=60)
+    if done.returncode != 0:
+        raise MigrationError(f"The packet filter refuses the relay's guard: {done.stderr.strip()[-300:]}")
     texts = {
         f"{NAME}.socket": _SOCKET.format(address=address, port=port),
         f"{NAME}.service": _SERVICE.format(name=NAME, program=program, target=target),

@@ -1,4 +1,4 @@
-"""The moments in which one service gives way to another, each whole: whoever is cut off here is settled by `settle`."""
+"""The moments in which ours takes over, each whole: whoever is cut off here is settled by settle.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .. import engines, gateway, observe
+from .. import engines, gateway
 from ..admin import Admin, AdminError
 from ..change import Change, ChangeError
 from ..compose import ComposeError, UnhealthyError
 from ..durable import write_file
 from ..engine import Engine, EngineError
 from ..journal import Journal
+from ..releases import Store
 from ..reserve import NoRoomError, Reserve
 from . import front, relay
 from .old import Old, _do
@@ -21,9 +22,13 @@ from .state import MigrationError, State, step
 
 SPEECH, LANGUAGE = "whisper-api", "ollama"
 SETTLER = "ai-migration.service"
-_READY_S = 900.0
-# Who keeps a connection and goes on asking is ended by the old service itself, between two answers.
-_STRANGERS_S = 30.0
+READY_S = 900.0
+# Before anybody has to wait. Who keeps a connection and goes on asking is ended by the old service between two answers.
+_STRANGERS_S = 60.0
+# The gateway lets nobody wait longer than ten minutes: what is under way has four, ours is healthy within seven, and
+# what is left is for the way back.
+REST_WITHIN_S = 240.0
+AT_LEAST_S = 30.0
 # Beside the installation itself: the release that has everything, written by the playbook.
 WHOLE = "whole"
 _UNIT = """\
@@ -49,7 +54,7 @@ def guard(tool: Path) -> None:
     place = Path("/etc/systemd/system") / SETTLER
     text = _UNIT.format(tool=tool)
     if not place.is_file() or place.read_text() != text:
-        place.write_text(text)
+        write_file(place, text.encode())
         _do(["systemctl", "daemon-reload"])
     _do(["systemctl", "enable", SETTLER])
 
@@ -83,28 +88,32 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
         MigrationError: it did not; the old one serves again, or is said not to.
     """
     engine = Engine()
-    change = _change(root, whole(state), journal, engine, sample, say, state)
-    admin = _admin(change)
+    change = change_of(root, whole(state), journal, engine, sample, say, state)
+    admin = admin_of(change)
     old = Old(state.old, engine)
     reserve = Reserve.of(root, engine)
     with step(state, "whisper", journal), reserve.held():
+        if left := old.left(_STRANGERS_S, {*front.subnets(engine)}):
+            say(f"{left} connections past the gateway stay open; the old service ends them in its own time")
         begun = time.monotonic()
-        with _waiting(change, admin):
+        with waiting(change, admin):
             say("callers wait from now on; those under way are answered")
             engines._settle(change, SPEECH, admin)
-            known = {*front.subnets(engine)}
-            if left := old.drain(_STRANGERS_S, known):
-                say(f"{left} connections to the old service stay open; it ends them in its own time")
+            if not old.has_finished(remaining(begun, REST_WITHIN_S)):
+                raise MigrationError(
+                    f"The old service still works on tasks after {REST_WITHIN_S:g} s. Nothing was stopped, and nobody "
+                    "was cut off. Try again when they have ended."
+                )
             say("the old service stops")
             try:
-                old.stop()
+                old.stop(remaining(begun, REST_WITHIN_S))
                 old.step_aside(str(state.content["id"])[-6:])
                 say("ours starts")
                 change.compose.up_service(SPEECH)
-                change.compose.wait_healthy(engines.HEALTHY_WITHIN_S, [SPEECH])
+                change.compose.wait_healthy(remaining(begun, engines.HEALTHY_WITHIN_S), [SPEECH])
                 engines.prove(change, SPEECH, admin)
                 change.store.switch(change.release)
-            except FAULTS as error:
+            except Exception as error:  # whatever it is: callers wait, and the old service is the way back
                 reserve.free()
                 say(f"it did not work: {error}")
                 raise MigrationError(f"{error}\n{_old_again(change, old, sample)}") from error
@@ -120,105 +129,17 @@ def language(root: Path, state: State, journal: Journal, sample: bytes, say: Cal
         MigrationError: it does not.
     """
     engine = Engine()
-    change = _change(root, whole(state), journal, engine, sample, say, state)
+    change = change_of(root, whole(state), journal, engine, sample, say, state)
     with step(state, "ollama", journal):
         try:
             change.compose.up_service(LANGUAGE)
             change.compose.wait_healthy(change.timeout_s, [LANGUAGE])
             _reachable(change)
-            engines.prove(change, LANGUAGE, _admin(change))
+            engines.prove(change, LANGUAGE, admin_of(change))
         except FAULTS as error:
             raise MigrationError(
                 f"{error}\nSpeech is answered as before; only the language model is not there."
             ) from error
-
-
-def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> list[str]:
-    """After a boot or a killed process: see that old or new serves. Returns what had to be done, in words."""
-    done: list[str] = []
-    if not state.is_open:
-        return done
-    engine = Engine()
-    old = Old(state.old, engine)
-    in_doubt = state.of("whisper") in ("begun", "failed") and state.content["phase"] == "begun"
-    undone = state.content["phase"] == "undoing" and state.of("undo:old") in ("begun", "done", "failed")
-    if (in_doubt or undone or state.of("whisper") == "") and not old.is_running():
-        say("the old service starts again")
-        change = _change(root, "", journal, engine, sample, say, state)
-        if in_doubt:
-            with contextlib.suppress(*FAULTS):
-                for one in observe.of(SPEECH, observe.containers(engine)):
-                    change.compose.remove(one.id)
-        old.start()
-        old.works(sample, _READY_S)
-        done.append("the old service serves again")
-        journal.write("migrate:settle", "done", None, done[-1])
-    # The rule is not there after a boot; from the step `front` on, it is how callers come in.
-    redirected = state.of("front") == "done" and state.of("retire") != "done" and state.content["phase"] == "begun"
-    if redirected and front.has_helpers(state) and not front.is_redirected():
-        front.redirect(state, engine)
-        done.append("the old port leads to the gateway again")
-    return done
-
-
-def undo_speech(state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> None:
-    """Let the old service serve again, while ours still does: nobody waits.
-
-    Raises:
-        MigrationError: it does not start or does not answer; ours serves on.
-    """
-    engine = Engine()
-    old = Old(state.old, engine)
-    with step(state, "undo:old", journal):
-        if not old.is_running():
-            _spare_the_name(state, engine, say)
-            front.give_the_port_back(state, engine)
-            say("the old service starts")
-            old.start()
-        old.works(sample, _READY_S)
-        say("the old service answers")
-
-
-def undo_front(state: State, journal: Journal, say: Callable[[str], None]) -> None:
-    """Let callers reach the old service directly again, by the very files that were there.
-
-    Raises:
-        MigrationError: nginx refuses; then they reach it through the gateway as before.
-    """
-    with step(state, "undo:front", journal):
-        if front.no_redirect():
-            # Connections that the rule made, and that their callers keep, end with the answer that is under way.
-            front.reload_nginx()
-        if state.of("front") and not state.order.get("in_place_of"):
-            changed = front.bring_back([Path(name) for name in state.order.get("aside", [])])
-            say(f"back in their places: {', '.join(changed) or 'nothing had to be moved'}")
-
-
-def drained(root: Path, state: State, journal: Journal, say: Callable[[str], None], timeout_s: float) -> int:
-    """Wait until our gateway answers nobody any more; returns how many it still answers."""
-    engine = Engine()
-    change = _change(root, "", journal, engine, b"", say, state)
-    ends_at = time.monotonic() + timeout_s
-    quiet = 0
-    count = 0
-    while quiet < 4 and time.monotonic() < ends_at:
-        admin = gateway.serving(change)
-        try:
-            count = int(((admin.state() if admin else None) or {}).get("in_flight") or 0)
-        except AdminError:
-            count = 0
-        quiet = 0 if count else quiet + 1
-        time.sleep(0.5)
-    return count
-
-
-def _spare_the_name(state: State, engine: Engine, say: Callable[[str], None]) -> None:
-    """The old container needs its name back, and ours runs under it: ours gets another one for its last minutes."""
-    for one in state.old.get("containers") or []:
-        found = engine.container(one["name"])
-        if found is not None and found["Id"] != one["id"]:
-            say(f"our container {one['name']} is renamed, for the old one needs the name")
-            _do(["docker", "rename", found["Id"], f"{one['name']}-leaving"])
 
 
 def _old_again(change: Change, old: Old, sample: bytes) -> str:
@@ -228,20 +149,31 @@ def _old_again(change: Change, old: Old, sample: bytes) -> str:
         change.say(f"our speech service could not be removed: {error}")
     try:
         old.start()
-        old.works(sample, _READY_S)
+        old.works(sample, READY_S)
     except FAULTS as error:
         return f"The old service could not be started again either: {error}"
     return "The old service serves again, as before."
 
 
 @contextlib.contextmanager
-def _waiting(change: Change, admin: Admin) -> Iterator[None]:
+def waiting(change: Change, admin: Admin, backend: str = SPEECH) -> Iterator[None]:
+    """Let callers of a backend wait during the block.
+
+    Raises:
+        AdminError: the gateway does not, or somebody else lets them wait.
+    """
+
     def lost(why: str) -> None:
-        change.journal.write("migrate:whisper:pause", "failed", change.release, why)
+        change.journal.write(f"migrate:{backend}:pause", "failed", change.release, why)
         change.say(f"callers do not wait any more: {why}")
 
-    with admin.paused(SPEECH, change.owner, "the speech service is replaced", lost):
+    with admin.paused(backend, change.owner, "the speech service is replaced", lost):
         yield
+
+
+def remaining(begun: float, limit_s: float) -> float:
+    """Seconds that are left of `limit_s` since `begun` (time.monotonic), and some in any case."""
+    return max(AT_LEAST_S, limit_s - (time.monotonic() - begun))
 
 
 def _reachable(change: Change) -> None:
@@ -256,29 +188,33 @@ def _reachable(change: Change) -> None:
                 return
 
 
-def _admin(change: Change) -> Admin:
+def admin_of(change: Change) -> Admin:
+    """Our gateway's own door.
+
+    Raises:
+        MigrationError: it does not run, or does not let us in.
+    """
     admin = gateway.serving(change)
     if admin is None or admin.state() is None:
         raise MigrationError("Our gateway does not run, or does not take the host's own key: nothing was stopped.")
     return admin
 
 
-def _change(
+def change_of(
     root: Path, release: str, journal: Journal, engine: Engine, sample: bytes, say: Callable[[str], None], state: State
 ) -> Change:
+    """A change to `release`, or to any where nothing is to be started, under the migration's own name."""
     return Change(
-        root, release or whole_or_current(root, state), engine, journal, _READY_S, _READY_S,
+        root, release or _whole_or_current(root, state), engine, journal, READY_S, READY_S,
         f"migrate {state.content['id']}", say, sample,
     )  # fmt: skip
 
 
-def whole_or_current(root: Path, state: State) -> str:
+def _whole_or_current(root: Path, state: State) -> str:
     """Any release to speak to Docker by: which one does not matter where nothing is started."""
     try:
         return whole(state)
     except MigrationError:
-        from ..releases import Store
-
         return Store(root).current or ""
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .. import gateway
 from ..engine import Engine
 from ..journal import Journal
 from ..lock import Lock, LockedError
-from . import front, keeping, relay, takeover
+from . import back, front, keeping, relay, settle, takeover
 from .old import Old, _do
 from .state import FOLDER, MigrationError, State
 
@@ -31,8 +32,10 @@ OK, FAILED, LOCKED = 0, 1, 4
 LEASE_S = 60
 _REFRESH_S = 10.0
 # Commands that must come to their end whatever becomes of the operator: they run as units of their own.
-LONG = ("whisper", "ollama", "undo-old", "retire")
+LONG = ("whisper", "ollama", "undo-old")
 _UNIT = "ai-migrate"
+# The long ones come to their end in any case; the others only look, or are about the lock itself.
+_WITHOUT_LOCK = (*LONG, "lock", "refresh", "release", "state", "said", "settle", "changed")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,11 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--token", default="")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.token and chosen.command not in _WITHOUT_LOCK:
+            # Whoever slept through its lease must not work beside the one who came after.
+            Lock().refresh(chosen.token)
         answer = _COMMANDS[chosen.command](chosen)
     except LockedError as error:
         _end({"error": str(error), "holder": error.holder}, LOCKED)
     except (MigrationError, *takeover.FAULTS, subprocess.SubprocessError) as error:
         _end({"error": str(error)}, FAILED)
+    except Exception as error:  # a fault of ours: whoever reads the operator's screen gets its words, too
+        traceback.print_exc()
+        _end({"error": f"{type(error).__name__}: {error}"}, FAILED)
     else:
         _end({**answer, **({"ok": True} if chosen.command in LONG else {})}, OK)
 
@@ -125,7 +134,7 @@ def _standby(chosen: argparse.Namespace) -> dict[str, Any]:
     state = _open()
     if state.old["api"] == "unknown":
         return {}  # nothing of it is passed on: its callers must change over
-    change = takeover._change(ROOT, "", _journal(chosen), Engine(), b"", _silent, state)
+    change = takeover.change_of(ROOT, "", _journal(chosen), Engine(), b"", _silent, state)
     admin = gateway.serving(change)
     if admin is None or not admin.port:
         raise MigrationError("Our gateway does not run.")
@@ -155,22 +164,22 @@ def _retire(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def _undo_old(chosen: argparse.Namespace) -> dict[str, Any]:
-    takeover.undo_speech(_open(), _journal(chosen), _sample(), _say(chosen))
+    back.undo_speech(ROOT, _open(), _journal(chosen), _sample(), _say(chosen))
     return {}
 
 
 def _undo_front(chosen: argparse.Namespace) -> dict[str, Any]:
-    takeover.undo_front(_open(), _journal(chosen), _silent)
+    back.undo_front(_open(), _journal(chosen), _silent)
     return {}
 
 
 def _drain(chosen: argparse.Namespace) -> dict[str, Any]:
-    return {"in_flight": takeover.drained(ROOT, _open(), _journal(chosen), _silent, float(chosen.arguments[0]))}
+    return {"in_flight": back.drained(ROOT, _open(), _journal(chosen), _silent, float(chosen.arguments[0]))}
 
 
 def _settle(chosen: argparse.Namespace) -> dict[str, Any]:
     state = State.open(ROOT)
-    done = takeover.settle(ROOT, state, _journal(chosen), _sample(), _silent) if state else []
+    done = settle.settle(ROOT, state, _journal(chosen), _sample(), _silent) if state else []
     return {"done": done}
 
 
@@ -248,7 +257,7 @@ def _go(chosen: argparse.Namespace) -> dict[str, Any]:
 def _said(chosen: argparse.Namespace) -> dict[str, Any]:
     """COMMAND LINES: what it has said beyond so many lines, and whether it is at its end."""
     command, seen = chosen.arguments[0], int(chosen.arguments[1])
-    running = bool(_busy())
+    running = command in _busy()
     try:
         lines = (_open().folder / f"{command}.said").read_text(errors="replace").splitlines()
     except OSError:
@@ -257,12 +266,16 @@ def _said(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def _busy() -> list[str]:
-    """Which of the LONG commands are under way."""
-    names = [f"{_UNIT}-{command}.service" for command in LONG]
-    done = subprocess.run(["systemctl", "is-active", *names], capture_output=True, text=True, check=False)
+    """Which of the LONG commands are under way, and whether a boot is being settled."""
+    units = {**{f"{_UNIT}-{command}.service": command for command in LONG}, takeover.SETTLER: "settle"}
+    done = subprocess.run(["systemctl", "is-active", *units], capture_output=True, text=True, check=False)
     busy = ("active", "activating", "deactivating", "reloading")
     states = done.stdout.split()
-    return [command for number, command in enumerate(LONG) if states[number : number + 1] and states[number] in busy]
+    return [
+        command
+        for number, command in enumerate(units.values())
+        if states[number : number + 1] and states[number] in busy
+    ]
 
 
 def _open() -> State:
