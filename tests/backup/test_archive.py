@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from ai_services.backup.host.archive import (
     SavedFile,
     Stream,
     header,
+    is_name,
     padding,
 )
 from ai_services.backup.host.reader import FileRead, PartRead, events, verify
@@ -203,3 +205,36 @@ def test_another_manifest_before_the_same_files_is_refused() -> None:
     parts = list(members(archive()))
     parts[0] = (parts[0][0], parts[0][1].replace(b"ai.example.com", b"ai.example.org"))
     assert "does not hold what its index says" in refusal(written(parts))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"engine": "ollama", "name": "m:1"},
+        {"engine": "ollama", "name": "--insecure", "digest": "x"},
+        {"engine": "ollama", "name": "m\x1b[2J", "digest": "x"},
+        {"engine": "ollama", "name": "m", "digest": 5},
+    ],
+)
+def test_a_manifest_with_impossible_models_is_refused(model: dict[str, Any]) -> None:
+    """They are shown on a terminal, and asked of an engine."""
+    with pytest.raises(ArchiveError, match="a model that cannot be one"):
+        Manifest.from_json({**manifest().to_json(), "models": [model]})
+
+
+def test_a_name_that_is_a_file_and_a_folder_is_refused() -> None:
+    contents = {"secrets/a": b"1", "secrets/a/b": b"2"}
+    assert "secrets/a as a file and as a folder" in refusal(archive(manifest(contents, ()), contents))
+
+
+def test_every_name_that_may_be_saved_has_room_in_a_header() -> None:
+    for name in ("secrets/" + "x" * 100, "/".join(["d" * 49] * 3) + "/" + "x" * 80):
+        assert is_name(name)
+        assert len(header(f"files/{name}", 1)) == BLOCK
+    assert not is_name("/".join(["d" * 75] * 2) + "/x")
+
+
+def test_the_version_of_a_later_one_does_not_reach_the_terminal_as_it_is() -> None:
+    with pytest.raises(ArchiveError) as raised:
+        Manifest.from_json({**manifest().to_json(), "version": "9\x1b[2J", "format": 2})
+    assert "\x1b" not in str(raised.value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -118,6 +120,46 @@ class TestBucket:
         assert self.place().names() == []
         assert not bucket.list_multipart_uploads(Bucket="backups").get("Uploads")
 
+    def test_one_that_does_not_come_back_whole_does_not_stay(
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It would count as one of those that are kept, and a good one would go for it."""
+        monkeypatch.setattr(store, "_sum", lambda read: ("0" * 64, 1))
+        with pytest.raises(StoreError, match="does not give back"):
+            self.place().keep(name(4), content)
+        assert self.place().names() == []
+
+    def test_a_connection_that_breaks_off_is_an_error_of_ours(
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The client's own is none of Python's, so nobody would have noted that the backup failed."""
+        from botocore.exceptions import ReadTimeoutError
+        from botocore.response import StreamingBody
+
+        def broken(self: Any, amount: int | None = None) -> bytes:
+            raise ReadTimeoutError(endpoint_url="http://store")
+
+        monkeypatch.setattr(StreamingBody, "read", broken)
+        with pytest.raises(StoreError, match="broke off"):
+            self.place().keep(name(5), content)
+        assert self.place().names() == []
+
+    def test_uploads_of_killed_runs_are_given_up_and_others_are_not(
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keys = {f"ai/host/{name(6)}", "ai/host/film.mkv", f"elsewhere/{name(6)}"}
+        for key in keys:
+            bucket.create_multipart_upload(Bucket="backups", Key=key)
+        # moto says of every upload that it began in 2010.
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_DEAD_AFTER_S", 10**10)
+            self.place().keep(name(7), content)
+        assert {row["Key"] for row in bucket.list_multipart_uploads(Bucket="backups")["Uploads"]} == keys
+        self.place().keep(name(7), content)
+        left = {row["Key"] for row in bucket.list_multipart_uploads(Bucket="backups")["Uploads"]}
+        assert left == keys - {f"ai/host/{name(6)}"}
+        self.place().remove(name(7))
+
     def test_a_bucket_that_is_not_there_is_said(self, bucket: Any) -> None:
         with pytest.raises(StoreError, match="Make the bucket first"):
             store.bucket("s3://nobodys/x").keep(name(1), content)
@@ -134,3 +176,42 @@ class TestBucket:
 def test_what_names_no_bucket_is_refused(words: str) -> None:
     with pytest.raises(StoreError, match="names no bucket"):
         store.bucket(words)
+
+
+def test_hosts_that_share_a_name_do_not_push_out_each_other() -> None:
+    """Machines are called `debian` everywhere; whose an archive is stands at the beginning of its number."""
+    mine, others = [name(number) for number in (1, 2)], [name(number).replace("_00", "_ff") for number in (1, 2, 3)]
+    assert doomed([*mine, *others], mine[1], 1) == [mine[0]]
+
+
+def test_two_that_write_to_one_folder_at_a_time_leave_each_other_alone(tmp_path: Path) -> None:
+    place = Folder(tmp_path)
+
+    def with_another_meanwhile(out: BinaryIO) -> None:
+        content(out)
+        place.keep(name(2), content)
+
+    assert Path(place.keep(name(1), with_another_meanwhile).where).read_bytes() == CONTENT
+    assert place.names() == [name(1), name(2)]
+
+
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+    for other in (".ai-backup_notes.age.old", "notes.txt", f"{name(1)}.part"):
+        (tmp_path / other).write_text("mine")
+    Folder(tmp_path).keep(name(2), content)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".ai-backup_notes.age.old", "notes.txt", f"{name(1)}.part", name(2),
+    }  # fmt: skip
+
+
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    was = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            Folder(tmp_path).keep(name(1), content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, was)
+    assert list(tmp_path.iterdir()) == []

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from ai_services.backup.host.archive import ArchiveError, Manifest
 from ai_services.backup.host.reader import events
-from ai_services.backup.host.store import Folder, Kept, Store, doomed, name_of
+from ai_services.backup.host.store import Folder, Kept, Store, StoreError, doomed, name_of
 from ai_services.backup.onhost import Call
 from ai_services.backup.sealing import Seal, seal
 from ai_services.console import Advance
@@ -23,12 +23,13 @@ from ai_services.host.target import Target
 
 @dataclass(frozen=True)
 class Made:
-    """An archive that was made, where it is kept, and the names of those that went for it."""
+    """An archive that was made, where it is kept, the names of those that went for it, and why one did not."""
 
     manifest: Manifest
     kept: Kept
     removed: list[str]
     sealed: Seal
+    not_removed: str = ""
 
 
 def make(
@@ -54,14 +55,20 @@ def make(
         call.send(json.dumps({"given": dict(given)}).encode())
         manifest = checked.manifest()
         sealed = to(manifest)
-        kept = store.keep(name_of(manifest), lambda out: seal(checked, out, sealed))
+        # By the name that its operator gives it: a host that claims another's name must not push out the other's.
+        name = name_of(manifest, manifest.host if target.is_local else target.host)
+        kept = store.keep(name, lambda out: seal(checked, out, sealed))
     except BaseException:
         call.kill()
         checked.close()
         raise
-    removed = doomed(store.names(), name_of(manifest), keep)
-    for name in removed:
-        store.remove(name)
+    removed: list[str] = []
+    try:
+        for old in doomed(store.names(), name, keep):
+            store.remove(old)
+            removed.append(old)
+    except (StoreError, OSError) as error:
+        return Made(manifest, kept, removed, sealed, not_removed=str(error))
     return Made(manifest, kept, removed, sealed)
 
 
@@ -94,16 +101,19 @@ class _Checked:
 
     def manifest(self) -> Manifest:
         """Read until the host has said what it has, and return that."""
-        while not self._known.is_set():
+        block = b"more"
+        while block and not self._known.is_set():
             block = self._from_host(2**16)
             self._ahead += block
-            if not block:
-                self.close()
-                self._known.wait()
-        if self._manifest is None:
-            self._end()
-            raise OperatorError("The host did not say what it has.")
-        return self._manifest
+        if not block:
+            self.close()
+            self._thread.join()
+        if self._manifest is not None:
+            return self._manifest
+        if block:
+            self._refuse()
+        self._end()
+        raise OperatorError("The host did not say what it has.")
 
     def read(self, size: int = -1) -> bytes:
         """Return more of the archive."""
@@ -121,17 +131,26 @@ class _Checked:
             return block
         self._done += len(block)
         self._advance(self._done)
-        with suppress(BrokenPipeError):  # it has seen something wrong, and says so at the end
+        try:
             self._checker.write(block)
             self._checker.flush()
+        except BrokenPipeError:  # it has seen something wrong
+            self._refuse()
         return block
+
+    def _refuse(self) -> NoReturn:
+        """End a host that would go on talking."""
+        self.close()
+        self._thread.join()
+        self._call.kill()
+        raise OperatorError(f"What the host sent is no whole backup, so it was not kept. {self._wrong}")
 
     def _end(self) -> None:
         self.close()
         self._thread.join()
         self._call.finish()
         if self._wrong is not None:
-            raise OperatorError(f"What the host sent is no whole backup, so it was not kept. {self._wrong}")
+            self._refuse()
 
     def close(self) -> None:
         """Let the check end."""

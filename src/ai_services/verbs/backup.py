@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ from ai_services.verbs.output import print_json
 
 @dataclass(frozen=True)
 class Wish(HostWish):
-    """What the command line of `backup` asked for. `keep` 0 keeps every archive; None is the settings' own number."""
+    """What the command line of `backup` asked for. `keep` 0, or none, keeps every archive."""
 
     to: str | None = None
     recipients: Sequence[str] = ()
@@ -63,6 +64,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     screen.say(f"  opened by: {', '.join(made.sealed.recipients) or 'the passphrase'}")
     for name in made.removed:
         screen.say(f"  removed, as older than what is to be kept: {name}")
+    if made.not_removed:
+        screen.warn(f"The oldest could not be removed. {made.not_removed}")
     screen.say(f"Look into it, and prove it: ./ai restore {wish.host} {made.kept.where} --verify")
     return OK
 
@@ -83,7 +86,10 @@ def one(
         hint = "Nothing was kept. Name another place: --to"
         raise OperatorError(f"The archive cannot be kept: {error}", hint=hint, exit_code=BLOCKED) from None
     noted = {"ok": True, "detail": "", "id": made.manifest.id, "where": made.kept.where, "bytes": made.kept.size}
-    record(target, made=noted)
+    try:
+        record(target, made=noted)
+    except OperatorError as error:
+        screen.warn(f"{target} could not be told that this backup was made. {error.message}")
     return made
 
 
@@ -120,6 +126,10 @@ def sealed_to(wish: Wish, home: Home, screen: Screen, given: dict[str, Any]) -> 
         by_passphrase = Seal(passphrase=passphrase(wish.passphrase_file, asks_twice=True))
         return lambda _: by_passphrase
     words = [line for each in wish.recipients for line in _recipients(each)]
+    if wish.recipients and not words:
+        raise OperatorError(
+            f"{', '.join(wish.recipients)} names no recipient.", hint="Give a file with age1… in it.", exit_code=USAGE
+        )
     for each in words:
         sealing.recipient(each)
 
@@ -134,23 +144,39 @@ def sealed_to(wish: Wish, home: Home, screen: Screen, given: dict[str, Any]) -> 
 def _recipients(words: str) -> list[str]:
     if words.startswith(("age1", "ssh-")) or not Path(words).expanduser().is_file():
         return [words]
-    lines = Path(words).expanduser().read_text(encoding="utf-8").splitlines()
+    try:
+        lines = Path(words).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{words} cannot be read: {error}.", exit_code=USAGE) from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def own_recipient(home: Home, screen: Screen) -> str:
     """Return the public key of this machine's own identity; it is made, and said so, where there is none."""
     path = identity_file(home)
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("# public key: "):
-                return line.removeprefix("# public key: ").strip()
-        raise OperatorError(f"{path} names no public key.", hint="Give one: --recipient age1…", exit_code=BLOCKED)
-    text, public_key = sealing.new_identity()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, text)
-    screen.warn(f"Only {path} opens this backup: it was made now. Keep a copy of it somewhere else.")
-    return public_key
+    if not path.is_file():
+        text, public_key = sealing.new_identity()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _made_now(path, text):
+            screen.warn(f"Only {path} opens this backup: it was made now. Keep a copy of it somewhere else.")
+            return public_key
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# public key: "):
+            return line.removeprefix("# public key: ").strip()
+    raise OperatorError(f"{path} names no public key.", hint="Give one: --recipient age1…", exit_code=BLOCKED)
+
+
+def _made_now(path: Path, text: str) -> bool:
+    """Put the identity there, whole, unless there is one: another run may have sealed something to that already."""
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    write_atomically(scratch, text)
+    try:
+        path.hardlink_to(scratch)
+    except FileExistsError:
+        return False
+    finally:
+        scratch.unlink()
+    return True
 
 
 def passphrase(file: str | None, *, asks_twice: bool) -> str:
@@ -219,5 +245,6 @@ def told(target: Target, made: Made, seconds: float) -> dict[str, Any]:
         "streams": [str(stream) for stream in made.manifest.streams],
         "models": made.manifest.models,
         "removed": made.removed,
+        "not_removed": made.not_removed,
         "seconds": round(seconds, 1),
     }

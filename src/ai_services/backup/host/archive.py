@@ -27,6 +27,8 @@ PART_BYTES = 4 * 2**20
 MANIFEST_LIMIT_BYTES = 16 * 2**20
 FILES_LIMIT_BYTES = 64 * 2**20
 FILE_COUNT_LIMIT = 20_000
+# Of the 16 hexadecimal digits of an archive's number, so many say whose it is; the rest is random.
+MARK_DIGITS = 8
 STREAM_COUNT_LIMIT = 1000
 
 _WORD = r"[A-Za-z0-9_.][A-Za-z0-9_.@=+:-]{0,99}"
@@ -47,8 +49,20 @@ def is_name(name: object) -> bool:
     return (
         isinstance(name, str)
         and len(name) <= 230
+        # A tar's header has room for so much before the last word.
+        and len(name.rpartition("/")[0]) <= 149
         and _NAME.fullmatch(name) is not None
         and not {".", ".."} & set(name.split("/"))
+    )
+
+
+def is_model(model: object) -> bool:
+    """Whether this is a model of a manifest: what is shown of it, and asked of an engine, is printable, no option."""
+    return (
+        isinstance(model, dict)
+        and set(model) == {"engine", "name", "digest"}
+        and all(isinstance(value, str) and len(value) <= 300 and value.isprintable() for value in model.values())
+        and re.match(r"[A-Za-z0-9_./]", model["name"]) is not None
     )
 
 
@@ -97,7 +111,8 @@ class Stream:
 class Manifest:
     """The first member. `settings` are those that the host was deployed with, `given` the operator's own at the time.
 
-    `made` is UTC as 2026-11-21T20:30:00Z; `models` have `engine`, `name` and `digest`.
+    `id` begins with the mark of the host (`collect.mark`); `made` is UTC as 2026-11-21T20:30:00Z; `models` have
+    `engine`, `name` and `digest`.
     """
 
     id: str
@@ -125,16 +140,19 @@ class Manifest:
         if not isinstance(raw, dict) or raw.get("product") != PRODUCT:
             raise ArchiveError("It is no backup of ai-services: it does not begin with one's manifest.")
         if not isinstance(raw.get("format"), int) or raw["format"] > FORMAT:
+            version, form = (
+                "".join(filter(str.isprintable, str(raw.get(name))))[:40] for name in ("version", "format")
+            )
             raise ArchiveError(
-                f"It was made by a later version ({str(raw.get('version'))[:40]}, format {str(raw.get('format'))[:9]}; "
-                f"up to {FORMAT} can be read here). Update this checkout."
+                f"It was made by a later version ({version}, format {form}; up to {FORMAT} can be read here). "
+                "Update this checkout."
             )
         try:
             found = cls(
                 **{name: _text(raw, name) for name in ("id", "made", "host", "domain", "version")},
                 settings=_mapping(raw, "settings"),
                 given=_mapping(raw, "given"),
-                models=[{str(key): str(value) for key, value in model.items()} for model in raw["models"]],
+                models=[dict(model) for model in raw["models"]],
                 files=[SavedFile(**entry) for entry in raw["files"]],
                 streams=[Stream(**entry) for entry in raw["streams"]],
             )
@@ -161,8 +179,10 @@ def _mapping(raw: dict[str, Any], name: str) -> dict[str, Any]:
 def _check(manifest: Manifest) -> None:
     if not _ID.fullmatch(manifest.id):
         raise ArchiveError("Its manifest has no number of ours.")
-    if len(manifest.files) > FILE_COUNT_LIMIT or len(manifest.streams) > STREAM_COUNT_LIMIT:
+    if max(len(manifest.files), len(manifest.models)) > FILE_COUNT_LIMIT or len(manifest.streams) > STREAM_COUNT_LIMIT:
         raise ArchiveError("It claims to hold more files than any backup of ours.")
+    if not all(map(is_model, manifest.models)):
+        raise ArchiveError("Its manifest names a model that cannot be one.")
     total = 0
     for entry in manifest.files:
         numbers = (entry.size, entry.mode, entry.uid, entry.gid)
@@ -180,5 +200,9 @@ def _check(manifest: Manifest) -> None:
         if not good or stream.kind not in KINDS:
             raise ArchiveError(f"Its manifest names a stream that cannot be one of ours: {str(stream.name)[:80]!r}.")
     names = [entry.name for entry in manifest.files] + [stream.path for stream in manifest.streams]
-    if len(set(names)) != len(names):
+    known = set(names)
+    if len(known) != len(names):
         raise ArchiveError("Its manifest names something twice.")
+    for name in names:
+        if above := {"/".join(name.split("/")[:depth]) for depth in range(1, name.count("/") + 1)} & known:
+            raise ArchiveError(f"Its manifest names {above.pop()} as a file and as a folder.")

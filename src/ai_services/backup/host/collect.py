@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_services.backup.host import certificates, docker, models, places, services, tree
-from ai_services.backup.host.archive import FILES_LIMIT_BYTES, Manifest, SavedFile, Stream, is_name
+from ai_services.backup.host.archive import FILES_LIMIT_BYTES, MARK_DIGITS, Manifest, SavedFile, Stream, is_name
 from ai_services.backup.host.record import utc_now
 from ai_services.backup.host.services import Declared
 from ai_services.backup.host.writer import Read
@@ -81,7 +81,7 @@ def collect(given: Mapping[str, Any], root: Path = Path("/"), *, streams: bool =
     declared = {each.stream: each for each in wanted if _is_deployed(each)}
     migrations = [MIGRATION] if streams and (root / places.MIGRATIONS).is_dir() else []
     manifest = Manifest(
-        id=secrets.token_hex(8),
+        id=mark(root, domain) + secrets.token_hex(8 - MARK_DIGITS // 2),
         made=utc_now(),
         host=socket.gethostname(),
         domain=domain,
@@ -93,6 +93,18 @@ def collect(given: Mapping[str, Any], root: Path = Path("/"), *, streams: bool =
         streams=[*migrations, *declared],
     )
     return Collected(manifest, contents, declared, root)
+
+
+def mark(root: Path, domain: str) -> str:
+    """Return what the number of an archive begins with: the same for hosts of one domain, whatever their machine is.
+
+    A host without a domain is its machine.
+    """
+    try:
+        whose = domain or (root / "etc/machine-id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        whose = ""
+    return hashlib.sha256(whose.encode()).hexdigest()[:MARK_DIGITS]
 
 
 def _content(path: Path, name: str, size: int, so_far: int) -> bytes:

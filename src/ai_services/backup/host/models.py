@@ -7,10 +7,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ai_services.backup.host.archive import is_model
+
 
 def listed(ollama: Path | None, huggingface: Path | None) -> list[dict[str, str]]:
-    """Return `engine`, `name` and `digest` of each; the arguments are the directories of the volumes, if there."""
-    return [*(_ollama(ollama) if ollama else ()), *(_speech(huggingface) if huggingface else ())]
+    """Return `engine`, `name` and `digest` of each; the arguments are the directories of the volumes, if there.
+
+    What somebody left there under a name that no engine takes is no model.
+    """
+    found = [*(_ollama(ollama) if ollama else ()), *(_speech(huggingface) if huggingface else ())]
+    return [model for model in found if is_model(model)]
 
 
 def _ollama(volume: Path) -> Iterator[dict[str, str]]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ai_services.backup.host.archive import Manifest
+from ai_services.backup.host.archive import MARK_DIGITS, Manifest
 
 _NAME = re.compile(r"ai-backup_(?P<host>[A-Za-z0-9._-]{1,64})_(?P<time>\d{8}T\d{6}Z)_(?P<id>[0-9a-f]{16})\.age")
+_SCRATCH = re.compile(rf"\.{_NAME.pattern}\.[0-9a-f]{{8}}")
 _BLOCK_BYTES = 2**20
+_DEAD_AFTER_S = 86_400
 S3 = "s3://"
 
 
@@ -25,20 +29,27 @@ class StoreError(Exception):
     """An archive could not be kept or found; the message says why."""
 
 
-def name_of(manifest: Manifest) -> str:
-    """Return the file name of an archive: host, UTC time, number."""
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", manifest.host)[:64] or "host"
+def name_of(manifest: Manifest, called: str = "") -> str:
+    """Return the file name of an archive: host (as it is `called`, else as it calls itself), UTC time, number."""
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", called or manifest.host)[:64] or "host"
     return f"ai-backup_{host}_{re.sub('[^0-9TZ]', '', manifest.made)}_{manifest.id}.age"
 
 
 def doomed(names: list[str], newest: str, keep: int) -> list[str]:
-    """Return which of `names` go, so that `keep` of the same host stay; never `newest`, and none when `keep` is 0."""
+    """Return which of `names` go, so that `keep` of the same host stay; never `newest`, and none when `keep` is 0.
+
+    Machines share names like `debian`, and places: the mark that begins the number has to be the same as well.
+    """
     found = _NAME.fullmatch(newest)
     if keep <= 0 or found is None:
         return []
-    of_host = [match for name in names if (match := _NAME.fullmatch(name)) and match["host"] == found["host"]]
+    of_host = [match for name in names if (match := _NAME.fullmatch(name)) and _whose(match) == _whose(found)]
     older = sorted((match["time"], match[0]) for match in of_host if match[0] != newest)
     return [name for _, name in older[: max(0, len(older) - keep + 1)]]
+
+
+def _whose(match: re.Match[str]) -> tuple[str, str]:
+    return match["host"], match["id"][:MARK_DIGITS]
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,8 @@ class Folder:
         descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w+b") as file:
+                with suppress(OSError):  # some places that are mounted know no locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 summing = _Summing(file)
                 produce(summing)  # type: ignore[arg-type]
                 file.flush()
@@ -132,10 +145,26 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove what runs left that were killed: the half of an archive is none."""
-        for path in self.path.glob(".ai-backup_*.age.*"):
-            with suppress(OSError):
-                path.unlink()
+        """Remove what runs left that were killed: the half of an archive is none. One that lives holds its own."""
+        for path in self.path.iterdir():
+            if _SCRATCH.fullmatch(path.name):
+                with suppress(OSError):
+                    _remove_if_dead(path)
+
+
+def _remove_if_dead(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    except OSError:
+        # No locks here: whoever writes has written something for a day.
+        if time.time() - os.fstat(descriptor).st_mtime < _DEAD_AFTER_S:
+            return
+    finally:
+        os.close(descriptor)
+    path.unlink()
 
 
 def _sum(read: Callable[[int], bytes]) -> tuple[str, int]:
@@ -155,8 +184,9 @@ class Bucket:
 
     def keep(self, name: str, produce: Produce) -> Kept:
         """See `Store`. Uploaded in parts while it is made; what is broken off is no object."""
-        from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped,unused-ignore]
+        from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped,unused-ignore]  # it has no types
 
+        self._sweep()
         key = self._prefix + name
         receiving, sending = os.pipe()
         wrong: list[BaseException] = []
@@ -180,9 +210,15 @@ class Bucket:
                 source.close()
                 thread.join()
                 raise wrong[0] if wrong else self._error(error, f"cannot keep {name}") from None
-        digest, size = _sum(self.open(name).read)
-        if (digest, size) != (summing[0].digest.hexdigest(), summing[0].size):
-            raise StoreError(f"{S3}{self._bucket} does not give back what was sent to it.")
+        try:
+            digest, size = _sum(self.open(name).read)
+            if (digest, size) != (summing[0].digest.hexdigest(), summing[0].size):
+                raise StoreError(f"{S3}{self._bucket} does not give back what was sent to it.")
+        except BaseException:
+            # Nobody has seen it whole, so it must not count as one when the oldest go.
+            with suppress(StoreError):
+                self.remove(name)
+            raise
         return Kept(f"{S3}{self._bucket}/{key}", size, digest)
 
     def names(self) -> list[str]:
@@ -205,16 +241,33 @@ class Bucket:
             raise self._error(error, f"cannot remove {name}") from None
 
     def open(self, name: str) -> Any:
-        """Return the object as a stream."""
+        """Return the object as a stream; what breaks off is a StoreError."""
         try:
-            return self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
+            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
         except Exception as error:
             raise self._error(error, f"cannot give {name}") from None
+        return _Body(body, lambda error: self._error(error, f"broke off while it gave {name}"))
+
+    def _sweep(self) -> None:
+        """Give up uploads that runs began and were killed in: they are no objects, and are paid for all the same.
+
+        A store that does not list them, or a key that may not, is no reason to make no backup.
+        """
+        with suppress(Exception):
+            pages = self._client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+                for upload in page.get("Uploads", []):
+                    ours = _NAME.fullmatch(str(upload["Key"])[len(self._prefix) :])
+                    if ours and time.time() - upload["Initiated"].timestamp() > _DEAD_AFTER_S:
+                        self._client.abort_multipart_upload(
+                            Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
 
     def _error(self, error: BaseException, what: str) -> BaseException:
         if not isinstance(error, Exception):
             return error
-        code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+        # Where nothing was answered at all, the client's errors have a response that is None.
+        code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
         advice = {
             "AccessDenied": "The key may not do that there.",
             "NoSuchBucket": "Make the bucket first.",
@@ -223,6 +276,19 @@ class Bucket:
         }.get(code, "")
         words = f"{type(error).__name__}: {str(error)[:300]}"
         return StoreError(f"{S3}{self._bucket} {what}: {words.rstrip('.')}. {advice}".strip())
+
+
+class _Body:
+    """What a store gives: the errors of its client, which are none of Python's own, become ours."""
+
+    def __init__(self, body: Any, ours: Callable[[Exception], BaseException]) -> None:
+        self._body, self._ours = body, ours
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return bytes(self._body.read(None if size < 0 else size))
+        except Exception as error:
+            raise self._ours(error) from None
 
 
 class _Failing:
@@ -251,7 +317,7 @@ def bucket(words: str, **client: Any) -> Bucket:
         raise StoreError(f"{words} names no bucket: give s3://BUCKET/PREFIX.")
     try:
         import boto3
-        from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]
+        from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]  # it has no types
     except ImportError:
         raise StoreError("boto3 is missing here, which speaks to S3: apt-get install python3-boto3") from None
     limits: dict[str, Any] = {"connect_timeout": 20, "read_timeout": 60, "retries": {"max_attempts": 5}}
