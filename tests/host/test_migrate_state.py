@@ -231,3 +231,37 @@ class TestBringBack:
             front.bring_back([site])
         assert front.LINK.is_symlink()
         assert front.aside_of(site).is_file()
+
+
+def test_folders_of_configuration_are_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan names /etc/nginx: every file of it is compared after a rollback. Folders of models are not read."""
+    etc, models = tmp_path / "etc", tmp_path / "models"
+    monkeypatch.setattr(keeping, "_CONFIGURATION", etc)
+    monkeypatch.setattr(keeping, "_RENEWED", f"{etc}/letsencrypt/")
+    for path in (etc / "nginx/conf.d/a.conf", etc / "letsencrypt/live/a/cert.pem", models / "weights"):
+        path.parent.mkdir(parents=True)
+        path.write_text("as it was\n")
+    (etc / "nginx/enabled").symlink_to("conf.d/a.conf")
+    os.mkfifo(etc / "nginx/pipe")
+    state = begun(tmp_path / "ai", keep_files=[str(etc / "nginx"), str(etc / "letsencrypt"), str(models)])
+    kept = keeping.keep(state, Engine())["files"]
+    assert {Path(name).relative_to(etc).as_posix() for name in kept} == {
+        "nginx/conf.d/a.conf", "nginx/enabled", "letsencrypt/live/a/cert.pem",
+    }  # fmt: skip
+    (etc / "letsencrypt/live/a/cert.pem").write_text("renewed\n")
+    (etc / "nginx/conf.d/a.conf").write_text("changed\n")
+    assert keeping.changed(state) == [f"{etc}/nginx/conf.d/a.conf is not as it was"]
+    (etc / "letsencrypt/live/a/cert.pem").unlink()
+    assert f"{etc}/letsencrypt/live/a/cert.pem is gone" in keeping.changed(state)
+
+
+def test_only_what_is_the_units_alone_goes_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment file may be the whole machine's, a drop-in every unit's."""
+    monkeypatch.setattr(tool, "UNITS", tmp_path / "system")
+    names = ("system/old.service", "system/old.service.d/a.conf", "system/service.d/all.conf", "environment")
+    for path in (tmp_path / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    file, *parts = (str(tmp_path / name) for name in names)
+    unit = {"name": "old.service", "file": file, "parts": [*parts, str(tmp_path / "system/old.service.d/gone.conf")]}
+    assert [path.name for path in tool._own_files(unit)] == ["old.service", "a.conf"]

@@ -17,6 +17,11 @@ from .state import MigrationError, State
 TAR, MANIFEST, INSPECTS = "files.tar", "manifest.json", "containers.json"
 # Configuration, not models: whatever is larger is no file that describes a service.
 _LARGEST_BYTES = 64 << 20
+# Of folders only those of the machine's configuration are kept whole; others hold models and data.
+_CONFIGURATION = Path("/etc")
+_MOST = 20_000
+# Certbot renews what is in there whenever it is time: only what is gone is worth a word.
+_RENEWED = "/etc/letsencrypt/"
 
 
 def keep(state: State, engine: Engine) -> dict[str, Any]:
@@ -52,8 +57,8 @@ def changed(state: State) -> list[str]:
         return ["there is no manifest of what was kept"]
     words = []
     for name, was in manifest["files"].items():
-        now = _about(Path(name)) if Path(name).is_symlink() or Path(name).exists() else None
-        if now != was:
+        now = _about(Path(name)) if Path(name).is_symlink() or Path(name).is_file() else None
+        if now != was and (now is None or not name.startswith(_RENEWED)):
             words.append(f"{name} is {'gone' if now is None else 'not as it was'}")
     return words
 
@@ -63,12 +68,27 @@ def _all(names: list[str]) -> list[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir() and not path.is_symlink():
-            continue  # folders hold models and data; their files of configuration are named one by one
-        if path.is_symlink() or path.exists():
+            paths |= {str(one): one for one in _below(path)}
+        elif path.is_symlink() or path.is_file():
             paths[name] = path
             if path.is_symlink() and path.resolve().is_file():
                 paths[str(path.resolve())] = path.resolve()
     return [paths[name] for name in sorted(paths)]
+
+
+def _below(folder: Path) -> list[Path]:
+    """The files and links of a folder of configuration; a pipe or a device has no content to keep."""
+    if _CONFIGURATION not in folder.parents:
+        return []
+    found = [
+        path
+        for path in folder.rglob("*")
+        # A table of addresses may be large, and describes no service.
+        if path.is_symlink() or (path.is_file() and path.stat().st_size <= _LARGEST_BYTES)
+    ]
+    if len(found) > _MOST:
+        raise MigrationError(f"{folder} holds {len(found)} files: too many to be the configuration of a service.")
+    return found
 
 
 def _add(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:

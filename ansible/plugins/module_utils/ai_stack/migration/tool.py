@@ -27,6 +27,7 @@ from .old import Old, _do
 from .state import FOLDER, MigrationError, State
 
 ROOT = Path("/opt/ai")
+UNITS = Path("/etc/systemd/system")
 OK, FAILED, LOCKED = 0, 1, 4
 # While a run is under way, operator or host refresh its lock this often; after some missed ones it is free.
 LEASE_S = 60
@@ -212,13 +213,14 @@ def _finalize(chosen: argparse.Namespace) -> dict[str, Any]:
             gone.append(f"container {one['name']}")
         image = one.get("image_id")
         if image and not _used(engine, image) and engine.image(image) is not None:
-            _do(["docker", "image", "rm", image])
-            gone.append(f"image {one.get('image') or image}")
+            # By its name: one that has others, too, only loses this one.
+            with contextlib.suppress(MigrationError):
+                _do(["docker", "image", "rm", str(one.get("image") or image)])
+                gone.append(f"image {one.get('image') or image}")
     for one in state.old.get("units") or []:
-        for name in [one.get("file"), *(one.get("parts") or [])]:
-            if name and Path(name).is_file() and str(name).startswith("/etc/"):
-                Path(name).unlink()
-                gone.append(str(name))
+        for path in _own_files(one):
+            path.unlink()
+            gone.append(str(path))
     if state.old.get("units"):
         _do(["systemctl", "daemon-reload"])
     for name in state.order.get("aside", []):
@@ -231,6 +233,13 @@ def _finalize(chosen: argparse.Namespace) -> dict[str, Any]:
     state.keep(phase="finalized")
     _journal(chosen).write("migrate", "finalized", None, "; ".join(gone))
     return {"gone": gone}
+
+
+def _own_files(unit: dict[str, Any]) -> list[Path]:
+    """The files that are this unit's alone: its environment may be everybody's (/etc/environment), and drop-ins too."""
+    own = {UNITS, UNITS / f"{unit['name']}.d"}
+    paths = [Path(name) for name in [unit.get("file"), *(unit.get("parts") or [])] if name]
+    return [path for path in dict.fromkeys(paths) if path.parent in own and (path.is_symlink() or path.is_file())]
 
 
 def _go(chosen: argparse.Namespace) -> dict[str, Any]:
