@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import os
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ai_stack.journal import Journal
 from ai_stack.lock import Lock
 from ai_stack.releases import Store, plan
 from ai_stack.reserve import Reserve
+from ai_stack.runs import Teller, read
 
 pytestmark = pytest.mark.promise("B.3")
 
@@ -391,3 +393,27 @@ def test_the_machine_s_start_leaves_a_change_alone_that_is_at_work(
         host.boot()
     assert json.dumps(host.world.rows) == before
     assert "at work here" in capsys.readouterr().out
+
+
+def test_a_change_that_succeeded_does_not_fail_for_what_cannot_be_tidied(
+    hosts: Callable[[], Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = hosts()
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Store, "prune", refuse)
+    monkeypatch.setattr(pkgutil, "get_data", lambda *_: b"Ogg")
+    teller = Teller("abcdef123456", aloud=False, directory=tmp_path / "changes")
+    asked = argparse.Namespace(root=host.root, by="ann@laptop", token="", why="", timeout_s=5, drain_s=5, keep=1)
+    assert tool._work(asked, host.ids["B"], teller)["before"] == host.ids["A"]
+    host.serves("B")
+    assert "Read-only" in str(read("abcdef123456", tmp_path / "changes")[-1]["say"])
+
+
+def test_a_release_whose_record_is_damaged_is_refused_before_anything_changes(hosts: Callable[[], Host]) -> None:
+    host = hosts()
+    (Store(host.root).path(host.ids["B"]) / "release.json").write_text("{")
+    with pytest.raises(tool.Refused, match="is damaged"):
+        tool._check(host.root, host.ids["B"])

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from ai_stack import tool
-from ai_stack.engine import EngineError
 from ai_stack.images import discard
 from ai_stack.releases import Store, plan
 
@@ -100,23 +99,7 @@ def test_old_releases_go_with_the_images_that_only_they_need(tmp_path: Path, mon
     assert store.ids() == ids[3:]
     assert set(docker.held.values()) == {"sha256:1", "sha256:2"}
     assert said == [
-        "image gateway:0.0@sha256:0 was removed",
+        "gateway:0.0@sha256:0 was removed",
         *(f"release {one} was removed from the disk" for one in ids[:3]),
     ]
     assert tool._tidied(store, 3) == []
-
-
-def test_a_change_that_succeeded_does_not_fail_for_what_cannot_be_tidied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, ids = releases(tmp_path)
-
-    class Gone:
-        def __init__(self, **_: float) -> None: ...
-
-        def image(self, _: str) -> None:
-            raise EngineError(0, "Docker cannot be talked to")
-
-    monkeypatch.setattr(tool, "Engine", Gone)
-    assert tool._tidied(store, 3) == ["old releases stay on the disk: Docker cannot be talked to"]
-    assert store.ids() == ids, "what knows the images stays until they are gone"

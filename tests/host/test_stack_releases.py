@@ -241,3 +241,17 @@ def test_a_line_torn_by_a_power_loss_hides_no_other(tmp_path: Path) -> None:
     log.write("two", "done", None)
     assert [line["step"] for line in journal.read(path)] == ["one", "two"]
     assert json.loads(path.read_text().splitlines()[-1])["step"] == "two"
+
+
+def test_a_journal_does_not_grow_for_ever(tmp_path: Path) -> None:
+    log = journal.Journal(tmp_path / "journal.jsonl", "a@b")
+    for number in range(100):
+        log.write(f"step {number}", "done", None)
+    before = log.path.read_bytes()
+    assert not journal.trim(log.path)
+    assert log.path.read_bytes() == before
+    assert journal.trim(log.path, 1000)
+    assert 300 < log.path.stat().st_size <= 500
+    log.write("step 100", "done", None)
+    steps = [line["step"] for line in journal.read(log.path)]
+    assert steps == [f"step {number}" for number in range(101 - len(steps), 101)]

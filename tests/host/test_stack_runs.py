@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -63,6 +65,33 @@ def test_a_run_that_was_killed_is_not_waited_for(tmp_path: Path) -> None:
         runs.read("../../etc/passwd", tmp_path)
 
 
+def test_what_ended_runs_have_told_does_not_pile_up(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number:012}.jsonl").write_text('{"end": "done"}\n')
+        os.utime(tmp_path / f"{number:012}.jsonl", (number, number))
+    runs.Teller("abcdef123456", aloud=False, directory=tmp_path).say("working")
+    left = {path.stem for path in tmp_path.iterdir()}
+    assert left == {"abcdef123456", *(f"{number:012}" for number in range(20, 40))}
+
+
+def test_a_full_run_directory_stops_no_change_and_hides_no_later_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teller = runs.Teller("abcdef123456", aloud=False, directory=tmp_path)
+    write = os.write
+
+    def full(descriptor: int, content: bytes) -> int:
+        write(descriptor, content[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    teller.say("lost")
+    monkeypatch.setattr(os, "write", write)
+    teller.say("torn with it")
+    teller.write({"end": "done"})
+    assert [line.get("end") for line in runs.read("abcdef123456", tmp_path)] == ["done"]
+
+
 def test_a_change_holds_the_lock_and_is_named(tmp_path: Path) -> None:
     lock = Lock(tmp_path)
     with lock.change("one", OWNER, "rollback to release abc"):
@@ -103,6 +132,51 @@ def test_history_knows_what_serves_what_served_and_what_did_not_work(tmp_path: P
     ]  # fmt: skip
     assert rows[3]["why"] == "the model says nothing"
     assert history.back(tmp_path) == made[1].id
+
+
+def test_a_mending_that_failed_closes_no_way_back(tmp_path: Path) -> None:
+    """A served, was not to be mended once, and was left for B: it is what a rollback goes to."""
+    store, log = Store(tmp_path), Journal(tmp_path / "journal.jsonl", "ann@laptop")
+    a, b = (plan(tmp_path, {"compose.yaml": name, ".env": ""}, {}).id for name in "ab")
+    for name in "ab":
+        store.stage(plan(tmp_path, {"compose.yaml": name, ".env": ""}, {}), {})
+    with log.step("activate", a):
+        store.switch(a)
+    with pytest.raises(RuntimeError), log.step("activate", a):
+        raise RuntimeError("a container was not to be mended")
+    with log.step("activate", b):
+        store.switch(b)
+    assert history.back(tmp_path) == a
+    with pytest.raises(RuntimeError), log.step("activate", a):
+        raise RuntimeError("it does not start any more")
+    with log.step("restore", b):
+        pass
+    assert history.back(tmp_path) is None
+
+
+def test_a_damaged_journal_and_a_damaged_record_are_told_as_far_as_they_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    made = plan(tmp_path, {"compose.yaml": "a", ".env": ""}, {})
+    store.stage(made, {"version": None, "images": None})
+    store.switch(made.id)
+    (tmp_path / "journal.jsonl").write_bytes(
+        b'{"step": "one"}\n\xff\xfe\n[1]\n' + b"[" * 100_000 + b'\n{"time": 5, "state": ["x"]}\n{"step": "two", "st'
+    )
+    for words in (["history", "--json"], ["history"]):
+        with pytest.raises(SystemExit) as ended:
+            tool.main([*words, "--root", str(tmp_path)])
+        assert ended.value.code == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert set(said) == {"releases", "journal", "back"}
+    assert set(said["releases"][0]) == {"id", "version", "created", "state", "why", "changed", "images"}
+    assert said["releases"][0] | {"created": ""} == {
+        "id": made.id, "version": "", "created": "", "state": "serves", "why": "", "changed": "", "images": {},
+    }  # fmt: skip
+    assert [line["step"] for line in said["journal"]] == ["one", ""]
+    assert all(set(line) == {"time", "release", "step", "state", "by", "detail"} for line in said["journal"])
+    assert all(isinstance(value, str) for line in said["journal"] for value in line.values())
 
 
 def test_a_release_that_is_more_than_one_step_of_the_data_behind_is_refused(tmp_path: Path) -> None:

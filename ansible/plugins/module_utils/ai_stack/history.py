@@ -9,6 +9,7 @@ from . import journal
 from .releases import Store
 
 _CHANGES = ("activate", "restore")
+_MEMBERS = ("time", "release", "step", "state", "by", "detail")
 
 
 def releases(root: Path) -> list[dict[str, Any]]:
@@ -17,9 +18,7 @@ def releases(root: Path) -> list[dict[str, Any]]:
     `state`: serves, previous (served before), failed (did not work when it was last tried), or ready.
     """
     store = Store(root)
-    last = {
-        str(line.get("release")): line for line in journal.read(root / "journal.jsonl") if line.get("step") in _CHANGES
-    }
+    last = _last(root)
     rows = []
     for release in store.ids():
         about, line = store.about(release), last.get(release, {})
@@ -33,15 +32,31 @@ def releases(root: Path) -> list[dict[str, Any]]:
         rows.append(
             {
                 "id": release,
-                "version": about.get("version", ""),
-                "created": about.get("created", ""),
+                "version": str(about.get("version") or ""),
+                "created": str(about.get("created") or ""),
                 "state": state,
                 "why": why,
-                "changed": line.get("time", ""),
-                "images": about.get("images", {}),
+                "changed": str(line.get("time") or ""),
+                "images": images if isinstance(images := about.get("images"), dict) else {},
             }
         )
     return rows
+
+
+def _last(root: Path) -> dict[str, dict[str, Any]]:
+    """For each release the last line of the journal that speaks for or against it."""
+    found: dict[str, dict[str, Any]] = {}
+    served = ""
+    for line in journal.read(root / "journal.jsonl"):
+        if line.get("step") not in _CHANGES:
+            continue
+        release, state = str(line.get("release") or ""), line.get("state")
+        if state == "done":
+            served = release
+        # A mending that failed takes nothing from what served before it, and goes on serving.
+        if not (state == "failed" and release == served):
+            found[release] = line
+    return found
 
 
 def back(root: Path) -> str | None:
@@ -52,6 +67,10 @@ def back(root: Path) -> str | None:
     return before if before and before != store.current and states.get(before) != "failed" else None
 
 
-def lines(root: Path, count: int) -> list[dict[str, Any]]:
-    """The last `count` lines of the journal, oldest first."""
-    return journal.read(root / "journal.jsonl")[-count:] if count else []
+def lines(root: Path, count: int) -> list[dict[str, str]]:
+    """The last `count` lines of the journal, oldest first: `time`, `release`, `step`, `state`, `by` and `detail`.
+
+    All is text, and empty where a line lacks it.
+    """
+    found = journal.read(root / "journal.jsonl")[-count:] if count > 0 else []
+    return [{name: str(line.get(name) or "") for name in _MEMBERS} for line in found]

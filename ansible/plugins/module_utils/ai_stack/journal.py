@@ -12,7 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .durable import sync_directory
+from .durable import sync_directory, write_file
+
+# Some ten thousand changes; the doctor reads as much.
+LIMIT_BYTES = 4 * 1024 * 1024
 
 
 def utc_now() -> str:
@@ -98,11 +101,26 @@ def read(path: Path) -> list[dict[str, Any]]:
     for line in raw.splitlines():
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(found, dict):
             lines.append(found)
     return lines
+
+
+def trim(path: Path, limit_bytes: int = LIMIT_BYTES) -> bool:
+    """Where the journal has grown beyond `limit_bytes`, leave the newest half. Returns whether it had.
+
+    The caller holds the lock: a line that is written meanwhile would be lost.
+    """
+    try:
+        if path.stat().st_size <= limit_bytes:
+            return False
+    except FileNotFoundError:
+        return False
+    newest = path.read_bytes()[-limit_bytes // 2 :]
+    write_file(path, newest.partition(b"\n")[2])
+    return True
 
 
 def _is_torn(descriptor: int) -> bool:

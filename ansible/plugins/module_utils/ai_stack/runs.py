@@ -25,7 +25,10 @@ from .journal import utc_now
 DIRECTORY = Path("/run/ai-services/changes")
 ID = re.compile(r"[0-9a-z]{8,32}")
 _LOOK_EVERY_S = 0.1
-_BEGINS_WITHIN_S = 20.0
+# A process starts; on a host whose processors are busy with models that takes its time.
+_BEGINS_WITHIN_S = 60.0
+# What ended runs have told, for whoever comes back to ask; it goes with the next start of the machine, too.
+_KEPT = 20
 
 
 class RunError(Exception):
@@ -40,17 +43,18 @@ class Teller:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._file = os.open(_file(run, directory), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        _tidy(directory)
 
     def say(self, words: str) -> None:
         """Tell what is being done."""
         self.write({"say": words})
 
     def write(self, content: dict[str, Any]) -> None:
-        """One line."""
-        line = json.dumps({"time": utc_now(), **content}, ensure_ascii=False) + "\n"
-        os.write(self._file, line.encode())
+        """One line. Nothing that is in its way stops the change: /run is full, or whoever read along is gone."""
+        line = json.dumps({"time": utc_now(), **content}) + "\n"
+        with contextlib.suppress(OSError):
+            os.write(self._file, line.encode())
         if self._aloud:
-            # Whoever read along may be gone; the change goes on.
             with contextlib.suppress(OSError):
                 sys.stdout.write(line)
                 sys.stdout.flush()
@@ -70,7 +74,10 @@ def detach(run: str, words: list[str], directory: Path = DIRECTORY) -> None:
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     if Path("/run/systemd/system").is_dir() and shutil.which("systemd-run"):
         unit = ["systemd-run", "--quiet", "--collect", "--no-ask-password", f"--unit=ai-change-{run}", "--"]
-        done = subprocess.run([*unit, *words], capture_output=True, text=True, timeout=60, check=False)
+        try:
+            done = subprocess.run([*unit, *words], capture_output=True, text=True, timeout=60, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise RunError("systemd does not start the change: it gives no answer.") from error
         if done.returncode != 0:
             raise RunError(f"systemd does not start the change: {done.stderr.strip()}")
     else:
@@ -89,7 +96,12 @@ def read(run: str, directory: Path = DIRECTORY) -> list[dict[str, Any]]:
         raw = _file(run, directory).read_bytes()
     except FileNotFoundError:
         raise RunError(f"There is no change {run} on this host, at least not since it was started.") from None
-    return [json.loads(line) for line in raw[: raw.rfind(b"\n") + 1].splitlines() if line.strip()]
+    lines = []
+    for line in raw[: raw.rfind(b"\n") + 1].splitlines():
+        # One that found no room is torn, and the next one is on its line.
+        with contextlib.suppress(ValueError):
+            lines.append(json.loads(line))
+    return lines
 
 
 def lives(run: str, directory: Path = DIRECTORY) -> bool:
@@ -138,6 +150,13 @@ def follow(run: str, seen: int = 0, directory: Path = DIRECTORY) -> Iterator[dic
 def forget(run: str, directory: Path = DIRECTORY) -> None:
     """Remove what a run that has ended has told."""
     _file(run, directory).unlink(missing_ok=True)
+
+
+def _tidy(directory: Path) -> None:
+    found = [path for path in directory.glob("*.jsonl") if ID.fullmatch(path.stem) and not lives(path.stem, directory)]
+    with contextlib.suppress(OSError):
+        for path in sorted(found, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+            path.unlink(missing_ok=True)
 
 
 def _has_words(path: Path) -> bool:

@@ -22,7 +22,7 @@ from .change import Change, number
 from .compose import Compose, ComposeError
 from .engine import Engine, EngineError
 from .images import discard
-from .journal import Journal
+from .journal import Journal, trim
 from .lock import Lock, LockedError
 from .releases import ReleaseError, Store
 from .reserve import Reserve
@@ -122,29 +122,31 @@ def _work(chosen: argparse.Namespace, release: str, teller: runs.Teller) -> dict
             root, release, engine, log, chosen.timeout_s, chosen.drain_s, f"ai-stack on {socket.gethostname()}",
             teller.say, sample,
         )  # fmt: skip
-        done = activate(change) + _tidied(Store(root), chosen.keep)
+        done = activate(change)
+        # It serves already: what is in the way of tidying up is said, and fails nothing.
+        try:
+            done += _tidied(Store(root), chosen.keep)
+        except (EngineError, OSError) as error:
+            teller.say(f"old releases stay on the disk: {error}")
     return {"done": done, "before": before, "release": release, "waits": change.waits}
 
 
 def _tidied(store: Store, keep: int) -> list[str]:
-    """Take old releases off the disk with the images that only they need; what was done in words.
-
-    The release serves already: whatever is in the way here is said, and fails nothing.
-    """
+    """Take old releases off the disk with the images that only they need; what was done in words."""
     gone = store.surplus(keep)
-    pins = {name: store.about(name).get("images", {}).values() for name in store.ids()}
-    said = []
-    try:
-        # Before the releases: nothing else knows which images they had.
-        left = discard(
-            Engine(timeout_s=_DISCARD_S),
-            [pin for name in gone for pin in pins[name]],
-            [pin for name in pins if name not in gone for pin in pins[name]],
-        )
-        said = [f"image {pin} was removed" for pin in left]
-        return said + [f"release {name} was removed from the disk" for name in store.prune(keep)]
-    except (EngineError, OSError) as error:
-        return [*said, f"old releases stay on the disk: {error}"]
+    pins = {name: list((store.about(name).get("images") or {}).values()) for name in store.ids()}
+    # Before the releases: nothing else knows which images they had.
+    images = discard(
+        Engine(timeout_s=_DISCARD_S),
+        [pin for name in gone for pin in pins[name]],
+        [pin for name in pins if name not in gone for pin in pins[name]],
+    )
+    trim(store.root / "journal.jsonl")
+    releases = store.prune(keep)
+    return [
+        *(f"{pin} was removed" for pin in images),
+        *(f"release {one} was removed from the disk" for one in releases),
+    ]
 
 
 def _check(root: Path, release: str) -> None:
@@ -156,7 +158,12 @@ def _check(root: Path, release: str) -> None:
     store = Store(root)
     if not store.path(release).is_dir():
         raise Refused(f"There is no release {release} here; there are: {', '.join(store.ids()) or 'none'}.")
-    images = dict(store.about(release).get("images", {}))
+    about = store.about(release)
+    if not about:
+        raise Refused(
+            f"The record of release {release} is damaged ({store.path(release)}/release.json). Choose another."
+        )
+    images = dict(about.get("images") or {})
     engine = Engine()
     missing = [pin for pin in images.values() if engine.image(pin) is None]
     if missing:
@@ -164,8 +171,8 @@ def _check(root: Path, release: str) -> None:
             f"Release {release} cannot serve: {', '.join(missing)} is not on this host any more. Deploy that version "
             "instead, which brings it: ./ai upgrade HOST --to VERSION, or ./ai deploy from its checkout."
         )
-    now = dict(store.about(store.current or "").get("schemas", {}))
-    for service, schema in dict(store.about(release).get("schemas", {})).items():
+    now = dict(store.about(store.current or "").get("schemas") or {})
+    for service, schema in dict(about.get("schemas") or {}).items():
         ahead = int(now.get(service) or schema) - int(schema)
         if ahead > 1:
             raise Refused(
