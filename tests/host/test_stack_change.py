@@ -294,6 +294,14 @@ def test_a_change_brings_exactly_what_the_release_has(hosts: Callable[[], Host])
     assert Store(host.root).previous == host.ids["A"]
 
 
+def test_compose_is_asked_once_what_is_in_a_release(hosts: Callable[[], Host]) -> None:
+    """Each time is a process and a second of a busy processor, and a rollback has thirty."""
+    host = hosts()
+    host.world.asked = 0
+    host.activate("B")
+    assert host.world.asked == 2, "names, and their configurations"
+
+
 def killed_at_every_step(hosts: Callable[[], Host], then: Callable[[Host], None]) -> int:
     """Kill the change from A to B before each of its steps, and let `then` go on. Returns how many there are."""
     for step in range(300):

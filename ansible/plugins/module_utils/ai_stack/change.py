@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from .compose import Compose
@@ -54,9 +55,9 @@ class Change:
         """The releases of the host."""
         return Store(self.root)
 
-    @property
+    @cached_property
     def compose(self) -> Compose:
-        """Compose on the release that is to serve."""
+        """Compose on the release that is to serve; asked once what is in it, because that costs a second each time."""
         return Compose(self.root, self.store.path(self.release), self.engine)
 
     @property
