@@ -102,13 +102,66 @@ def test_a_host_lays_nothing_out_of_an_archive_that_is_not_whole(cut: int, saved
         "manual_auth_hook = /tmp/x",
         "  post_hook=/bin/x",
         "'renew_hook' = /bin/x",
+        f"renew_hook = {certificates.HOOK} # ; /bin/x",
+        # certbot ends a line wherever Python's splitlines() does.
+        "account = a\x0cpre_hook = /bin/x",
+        "account = a\u2028pre_hook = /bin/x",
+        "account = a\rpre_hook = /bin/x",
+        # Plugins name programs of their own.
+        "authenticator = nginx",
+        "nginx_ctl = /bin/x",
+        "archive_dir = /etc/cron.d",
+        "fullchain = /etc/cron.d/x",
+        "config_dir = /tmp",
+        'account = """',
+        "account = \udcff",
     ],
 )
-def test_a_renewal_that_would_run_a_program_is_refused(line: str, tmp_path: Path) -> None:
-    contents = {"letsencrypt/renewal/evil.conf": f"[renewalparams]\n{line}\n".encode()}
-    with pytest.raises(CertificateError, match="no program of ours"):
+def test_a_renewal_that_is_none_of_ours_is_refused(line: str, tmp_path: Path) -> None:
+    conf = f"[renewalparams]\n{line}\n".encode("utf-8", "surrogateescape")
+    contents = {"letsencrypt/renewal/evil.conf": conf}
+    with pytest.raises(CertificateError, match=r"nothing (of it )?is taken"):
         layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
     assert not (tmp_path / places.RESTORE).exists()
+
+
+def test_a_renewal_without_its_certificate_is_refused(tmp_path: Path) -> None:
+    contents = {f"letsencrypt/renewal/{DOMAIN}.conf": world.RENEWAL.encode()}
+    layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
+    with pytest.raises(CertificateError, match=r"without its cert\.pem"):
+        layout.take("letsencrypt", tmp_path)
+    assert not (tmp_path / places.LETSENCRYPT).exists()
+
+
+def test_what_certbot_writes_for_us_is_taken(tmp_path: Path) -> None:
+    """As certbot 4 does: with a comment, an empty line, a list, a section of its own."""
+    conf = tmp_path / f"{DOMAIN}.conf"
+    conf.write_text(
+        "# renew_before_expiry = 30 days\n" + world.RENEWAL.replace("[renewalparams]", "\n# Options\n[renewalparams]")
+        + "pref_challs = dns-01,\nkey_type = ecdsa\n[acme_renewal_info]\nari_retry_after = 2026-11-22T00:00:00\n"
+    )  # fmt: skip
+    certificates.check_renewal(conf)
+
+
+def test_a_certificate_that_could_not_be_taken_up_again_is_no_silent_loss(deployed: Path, tmp_path: Path) -> None:
+    conf = deployed / f"etc/letsencrypt/renewal/{DOMAIN}.conf"
+    conf.write_text(conf.read_text().replace("dns-cloudflare\n", "nginx\n"))
+    done = call(deployed, tmp_path, COLLECT)
+    assert done.returncode != 0
+    assert b"authenticator = 'nginx'" in done.stderr
+
+
+def test_what_serves_is_saved_and_a_certificate_of_an_earlier_day_is_not(deployed: Path, tmp_path: Path) -> None:
+    """With a certificate of one's own, what lies in letsencrypt is nothing that a restore would need."""
+    release = deployed / "opt/ai/current/release.json"
+    release.write_text(release.read_text().replace('"letsencrypt"', '"own"'))
+    (deployed / f"etc/letsencrypt/renewal/{DOMAIN}.conf").write_text("authenticator = webroot\n")
+    for part in ("own.crt", "own.key"):
+        world.put(deployed / places.OWN_CERTIFICATE / part, part)
+    done = call(deployed, tmp_path, COLLECT)
+    assert {name for name in names(done.stdout) if name.startswith(("own", "letsencrypt/lin"))} == {
+        "own/own.crt", "own/own.key",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["cron/x", "secrets", "etc/passwd", "bin/doctor"])

@@ -15,6 +15,15 @@ from pathlib import Path
 PARTS = ("cert", "chain", "fullchain", "privkey")
 # Ours, put there by the role certbot_cloudflare: the only program that a restored renewal may name.
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/ai-services"
+ROOT = "/etc/letsencrypt"
+# What a renewal of ours may say: what certbot's own options are called, and those of the one plugin that is used.
+_KNOWN = re.compile(
+    r"version|archive_dir|cert|chain|fullchain|privkey|renew_before_expiry|ari_retry_after|account|server|user_agent"
+    r"|email|authenticator|installer|key_type|elliptic_curve|rsa_key_size|reuse_key|autorenew|must_staple|pref_challs"
+    r"|preferred_chain|preferred_profile|required_profile|allow_subset_of_names|issuance_timeout"
+    r"|manual_public_ip_logging_ok|dns_cloudflare_credentials|dns_cloudflare_propagation_seconds|\w+_hook"
+)
+_LINE = re.compile(r"#.*|\[\w+\]|(?P<option>\w+)\s*=\s*(?P<value>[^'\"]*)")
 _OPTION = re.compile(r"^(\w+) = (.*)$", re.MULTILINE)
 
 
@@ -23,7 +32,11 @@ class CertificateError(Exception):
 
 
 def found(letsencrypt: Path, domain: str) -> Iterator[tuple[str, Path]]:
-    """Yield name within `letsencrypt/` of an archive, and path, of everything that belongs to lineages of ours."""
+    """Yield name within `letsencrypt/` of an archive, and path, of everything that belongs to lineages of ours.
+
+    Raises:
+        CertificateError: that of `domain` is renewed in a way that a restore would not take up again.
+    """
     for conf in sorted((letsencrypt / "renewal").glob("*.conf")):
         options = read_options(conf)
         if conf.stem != domain and options.get("renew_hook") != HOOK:
@@ -31,6 +44,14 @@ def found(letsencrypt: Path, domain: str) -> Iterator[tuple[str, Path]]:
         live = letsencrypt / "live" / conf.stem
         if not all((live / f"{part}.pem").is_file() for part in PARTS):
             continue
+        try:
+            check_renewal(conf)
+        except CertificateError as error:
+            if conf.stem != domain:
+                continue  # somebody's own, which only has our hook
+            raise CertificateError(
+                f"{error} Have it issued anew: ./ai deploy does, once `certbot delete` took it."
+            ) from None
         yield f"renewal/{conf.name}", conf
         for part in PARTS:
             yield f"lineages/{conf.stem}/{part}.pem", live / f"{part}.pem"
@@ -56,28 +77,53 @@ def read_options(conf: Path) -> dict[str, str]:
         return {}
 
 
-def check_renewal(name: str, text: str) -> None:
-    """See that a renewal file runs no program but ours.
+def check_renewal(conf: Path) -> None:
+    """See that a renewal file is one of ours: it runs no program but ours, and leads to no files but its own.
+
+    It is read as strictly as certbot reads it loosely: options of certbot's plugins name programs, too, and what ends a
+    line there need not be what ends one here.
 
     Raises:
-        CertificateError: it names another.
+        CertificateError: it is not.
     """
-    for option, value in re.findall(r"""^\s*["']?([\w-]+)["']?\s*=\s*(.*?)\s*$""", text, re.MULTILINE):
-        if option.endswith("_hook") and value not in (HOOK, "None", ""):
-            raise CertificateError(
-                f"{name} would run {value[:100]!r}, which is no program of ours; nothing of it is taken."
-            )
+    try:
+        text = conf.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise CertificateError(f"{conf.name} cannot be read; nothing of it is taken.") from None
+    if text and text.splitlines() != text.removesuffix("\n").split("\n"):
+        raise CertificateError(f"{conf.name} holds what ends a line and is no line's end; nothing of it is taken.")
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise CertificateError(f"{conf.name} has a line that none of ours has: {line[:100]!r}; nothing is taken.")
+        if found["option"]:
+            _check_option(conf, found["option"], found["value"])
+
+
+def _check_option(conf: Path, option: str, value: str) -> None:
+    if option.endswith("_hook") and value not in (HOOK, "None", ""):
+        raise CertificateError(
+            f"{conf.name} would run {value[:100]!r}, which is no program of ours; nothing of it is taken."
+        )
+    places = {part: f"{ROOT}/live/{conf.stem}/{part}.pem" for part in PARTS}
+    fixed = {"archive_dir": f"{ROOT}/archive/{conf.stem}", "authenticator": "dns-cloudflare", **places}
+    if value not in (fixed.get(option, value), "None") or not _KNOWN.fullmatch(option):
+        raise CertificateError(
+            f"{conf.name} says {option} = {value[:100]!r}, and no certificate of ours is renewed so; nothing is taken."
+        )
 
 
 def take_up(staged: Path, letsencrypt: Path) -> list[str]:
     """Put what lies in `staged` (an archive's letsencrypt/) to its place. Returns the paths that changed.
 
     Raises:
-        CertificateError: a renewal file would run a program that is not ours; nothing was changed.
+        CertificateError: a renewal file is none of ours, or its certificate is missing; nothing was changed.
     """
     confs = sorted((staged / "renewal").glob("*.conf"))
     for conf in confs:
-        check_renewal(conf.name, conf.read_text(encoding="utf-8"))
+        check_renewal(conf)
+        if missing := [part for part in PARTS if not (staged / "lineages" / conf.stem / f"{part}.pem").is_file()]:
+            raise CertificateError(f"{conf.name} is there without its {missing[0]}.pem; nothing is taken.")
     done: list[str] = []
     for path in _below(staged / "accounts"):
         _put(path, letsencrypt / path.relative_to(staged), done)

@@ -62,6 +62,7 @@ def collect(given: Mapping[str, Any], root: Path = Path("/"), *, streams: bool =
     Raises:
         NothingThereError: nothing is deployed here.
         CollectError: a service that has something to save does not run.
+        CertificateError: the certificate could be saved, and not be taken up again.
         DeclarationError: a service's declaration makes no sense.
     """
     release = _release(root)
@@ -69,7 +70,7 @@ def collect(given: Mapping[str, Any], root: Path = Path("/"), *, streams: bool =
     domain = str(settings.get("ai_domain") or "")
     contents: dict[str, bytes] = {}
     files = []
-    for name, path in _named(root, domain):
+    for name, path in _named(root, domain, str(settings.get("ai_tls") or "letsencrypt")):
         status = path.stat()
         if not is_name(name):
             raise CollectError(f"{path} has a name that cannot be saved. Rename it, or take it away.")
@@ -129,15 +130,16 @@ def _release(root: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _named(root: Path, domain: str) -> Iterator[tuple[str, Path]]:
+def _named(root: Path, domain: str, tls: str) -> Iterator[tuple[str, Path]]:
     for path in places.regular_files(root / places.SECRETS):
         name = path.relative_to(root / places.SECRETS).as_posix()
         # Half-written files of a moment ago begin with a dot.
         if not path.name.startswith("."):
             yield f"secrets/{name}", path
-    for name, path in certificates.found(root / places.LETSENCRYPT, domain):
+    # Where the certificate comes from elsewhere, one of that name is of an earlier day.
+    for name, path in certificates.found(root / places.LETSENCRYPT, domain if tls == "letsencrypt" else ""):
         yield f"letsencrypt/{name}", path
-    for part in ("own.crt", "own.key"):
+    for part in ("own.crt", "own.key") if tls == "own" else ():
         if (path := root / places.OWN_CERTIFICATE / part).is_file():
             yield f"own/{part}", path
     if (path := root / places.EXTRA_CA).is_file():

@@ -28,6 +28,7 @@ def lay_out(source: BinaryIO, place: Path, program: Path | None = None) -> None:
 
     Raises:
         ArchiveError: it is not ours or not whole; nothing is laid out then.
+        CertificateError: the same, for a renewal that is not ours.
     """
     scratch = place.with_name(f".{place.name}.{os.getpid()}")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -42,7 +43,7 @@ def lay_out(source: BinaryIO, place: Path, program: Path | None = None) -> None:
                     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     write_file(target, event.content, event.entry.mode, (event.entry.uid, event.entry.gid))
         for conf in sorted((scratch / "letsencrypt" / "renewal").glob("*.conf")):
-            certificates.check_renewal(conf.name, conf.read_text(encoding="utf-8"))
+            certificates.check_renewal(conf)
         if program:
             shutil.copyfile(program, scratch / PROGRAM)
         shutil.rmtree(place, ignore_errors=True)
