@@ -162,6 +162,8 @@ def journal(home: Path = HOME) -> dict[str, Any]:
         if row is None:
             garbage += bool(line.strip())
             continue
+        if row["step"] == "backup":
+            continue  # it changes nothing on the host, and has a check of its own
         begun.pop(row["step"], None)
         if row["state"] == "begun":
             begun[row["step"]] = {name: row[name] for name in ("step", "release", "time")}

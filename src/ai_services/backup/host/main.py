@@ -6,6 +6,7 @@ drop              forget what was laid out
 take NAME         put what was laid out (secrets, letsencrypt) to its place
 streams           read an archive from standard input and give each service what it saved
 run               what the timer does: collect, seal, keep, remove the oldest, note how it went
+ended             note that the timer's run was killed, if it was
 try               the same without keeping it
 record            note in /opt/ai/backup.json what comes as JSON on standard input
 look              say as JSON what serves here, by its sums, or which keys an earlier host has left
@@ -21,14 +22,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ai_services.backup.host import layout, places, record, scheduled
-from ai_services.backup.host.certificates import CertificateError
 from ai_services.backup.host.collect import NothingThereError, collect
 from ai_services.backup.host.writer import write
 
 _ROOT = Path("/")
 # The lock of a run whose machine is gone is free after a minute.
 _WAIT_S = 90.0
-EXPECTED = (*scheduled.EXPECTED, CertificateError)
 
 
 def _collect() -> None:
@@ -75,6 +74,7 @@ def _say(line: str) -> None:
 
 
 def _run() -> None:
+    scheduled.stop_with_words()
     kept = scheduled.run()
     _say(f"{kept.where}: {kept.size} bytes, sha256 {kept.sha256}")
 
@@ -85,6 +85,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "drop": _drop,
     "run": _run,
     "try": scheduled.attempt,
+    "ended": lambda: scheduled.note_the_killed(os.environ),
     "take": _take,
     "streams": _streams,
     "record": _record,
@@ -103,5 +104,5 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except EXPECTED as error:
+    except scheduled.EXPECTED as error:
         sys.exit(scheduled.words(error))

@@ -6,7 +6,11 @@ succeeded, "proven": {"time", "id", "made", "how"}; times are UTC, ISO 8601.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import socket
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -25,22 +29,62 @@ def utc_now() -> str:
 
 
 def note(news: dict[str, Any], path: Path = PATH) -> None:
-    """Write what is new: `made` (of _MADE) or `proven` (of _PROVEN), each with the present time. No more is taken."""
+    """Write what is new: `made` (of _MADE) or `proven` (of _PROVEN), each with the present time. No more is taken.
+
+    What failed, and what was proven, has a line in the journal beside it, too.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # The timer's run and an operator's may have news at the same time.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        known = _with_news(_read(path), news)
+        write_file(path, json.dumps(known, indent=1).encode() + b"\n", 0o644)
+    finally:
+        os.close(folder)
+    made, proven = news.get("made"), news.get("proven")
+    with suppress(OSError):
+        if isinstance(made, dict) and not known.get("ok"):
+            _journal(path, "failed", str(known.get("detail", "")))
+        if isinstance(proven, dict):
+            _journal(path, known["proven"].get("how", "proven"), f"the one of {known['proven'].get('made', '')}")
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = {}
-    if not isinstance(known, dict):
-        known = {}
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _with_news(known: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
     now = utc_now()
     if isinstance(made := news.get("made"), dict):
-        kept = {name: known[name] for name in ("proven", "good") if name in known}
+        kept: dict[str, Any] = {name: known[name] for name in ("proven", "good") if name in known}
         known = {"time": now, **_only(made, _MADE), **kept}
         if known.get("ok"):
             known["good"] = {"time": now, **_only(made, {"id": str, "where": str})}
     if isinstance(proven := news.get("proven"), dict):
         known["proven"] = {"time": now, **_only(proven, _PROVEN)}
-    write_file(path, json.dumps(known, indent=1).encode() + b"\n", 0o644)
+    return known
+
+
+def _journal(path: Path, state: str, detail: str) -> None:
+    """Append a line as those who change the host write theirs, for `./ai history`; it begins and ends no step."""
+    line = {
+        "time": utc_now(),
+        "release": None,
+        "step": "backup",
+        "state": state,
+        "by": f"ai-backup@{socket.gethostname()}",
+    }
+    # A line that was torn by a power loss must not swallow this one; empty lines are nothing to whoever reads.
+    raw = ("\n" + json.dumps({**line, "detail": detail}, ensure_ascii=False) + "\n").encode()
+    descriptor = os.open(path.with_name("journal.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, raw)
+    finally:
+        os.close(descriptor)
 
 
 def _only(values: dict[str, Any], wanted: dict[str, type]) -> dict[str, Any]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from ai_services.backup.host import record, store
 from ai_services.backup.host.archive import ArchiveError
+from ai_services.backup.host.certificates import CertificateError
 from ai_services.backup.host.collect import Collected, CollectError, collect
 from ai_services.backup.host.docker import DockerError
 from ai_services.backup.host.services import DeclarationError
@@ -27,7 +29,7 @@ FOLDER = Path("/opt/ai/backup")
 RUN_LOCK = Path("/run/ai-services/lock")
 _WAIT_S, _LOOK_EVERY_S = 3600.0, 1.0
 _BLOCK_BYTES = 2**18
-EXPECTED = (ArchiveError, CollectError, DeclarationError, DockerError, StoreError, OSError)
+EXPECTED = (ArchiveError, CertificateError, CollectError, DeclarationError, DockerError, StoreError, OSError)
 
 
 class SealError(StoreError):
@@ -38,7 +40,7 @@ def run(folder: Path = FOLDER) -> Kept:
     """Make one backup and keep it, and note how that went.
 
     Raises:
-        Exception: one of EXPECTED, which is noted as well.
+        Exception: mostly one of EXPECTED; noted as well, whatever it is.
     """
     try:
         plan = _plan(folder)
@@ -48,14 +50,37 @@ def run(folder: Path = FOLDER) -> Kept:
             place = _place(plan)
             name = name_of(found.manifest)
             kept = place.keep(name, lambda out: _seal(found, folder / "recipients", out))
-            for old in doomed(place.names(), name, int(plan["keep"])):
-                place.remove(old)
-    except EXPECTED as error:
+            record.note({"made": {"ok": True, "id": found.manifest.id, "where": kept.where, "bytes": kept.size}})
+            _remove_oldest(place, name, int(plan["keep"]))
+    except Exception as error:
         with suppress(OSError):
             record.note({"made": {"ok": False, "detail": words(error), "where": ""}})
         raise
-    record.note({"made": {"ok": True, "id": found.manifest.id, "where": kept.where, "bytes": kept.size}})
     return kept
+
+
+def _remove_oldest(place: Store, newest: str, keep: int) -> None:
+    try:
+        for old in doomed(place.names(), newest, keep):
+            place.remove(old)
+    except (OSError, StoreError) as error:
+        raise StoreError(f"{newest} is made and kept, and the oldest cannot be removed: {words(error)}") from None
+
+
+def stop_with_words() -> None:
+    """Have a run that is told to stop end like one that fails: nothing half-made is kept, and it is noted."""
+
+    def stop(*_: object) -> NoReturn:
+        raise CollectError("It was told to stop before it was done: somebody did, or it took longer than its unit may.")
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def note_the_killed(environment: Mapping[str, str]) -> None:
+    """Note a run that could not do it itself, by what systemd tells after the end of a unit (systemd.exec(5))."""
+    if environment.get("EXIT_CODE") in ("killed", "dumped"):
+        detail = f"It was ended by {environment.get('EXIT_STATUS', '?')} ({environment.get('SERVICE_RESULT', '?')})."
+        record.note({"made": {"ok": False, "detail": detail, "where": ""}})
 
 
 def attempt(folder: Path = FOLDER) -> None:
@@ -176,8 +201,7 @@ def _seal(found: Collected, recipients: Path, out: BinaryIO) -> None:
 def _feed(found: Collected, process: subprocess.Popen[bytes], wrong: list[BaseException]) -> None:
     assert process.stdin is not None  # noqa: S101  (asked for above)
     try:
-        # Its type says less than what it is.
-        write(process.stdin, found.manifest, found.contents, found.open_stream)  # type: ignore[arg-type]
+        write(process.stdin, found.manifest, found.contents, found.open_stream)  # type: ignore[arg-type]  # a BinaryIO
         process.stdin.close()
     except BaseException as error:
         wrong.append(error)
