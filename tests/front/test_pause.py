@@ -152,3 +152,28 @@ def test_from_outside_there_is_no_admin(front: Front, path: str) -> None:
         for method in ("GET", "POST"):
             answer = front.door.ask(method, target, body=b"{}" if method == "POST" else None, headers=ADMIN)
             assert answer.status == 404, target
+
+
+def test_a_body_on_its_way_counts_from_its_head_on(front: Front) -> None:
+    """Who drains a gateway waits for it: collected by nginx, it would arrive where nobody listens any more (B.2)."""
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+    connection = http.client.HTTPSConnection("127.0.0.1", front.door.https_port, timeout=30)
+    connection.sock = front.door.connect()
+    connection.putrequest("POST", "/v1/chat/completions", skip_host=True)
+    for name, value in {"Host": DOMAIN, **KEY, "Content-Length": str(len(body))}.items():
+        connection.putheader(name, value)
+    connection.endheaders(body[:10])
+    deadline = time.monotonic() + 10
+    while front.admin("")["in_flight"] != 1:
+        assert time.monotonic() < deadline, "nginx keeps a request to itself until its body is whole"
+        time.sleep(0.05)
+    connection.send(body[10:])
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_who_has_no_key_hears_so_before_sending_a_body(front: Front) -> None:
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Length: 1000000\r\n\r\n{{"
+    with front.door.connect() as sock:
+        sock.sendall(head.encode())
+        assert b" 401 " in sock.recv(65536)

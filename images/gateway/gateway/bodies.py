@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -15,6 +16,10 @@ from service_kit.asgi import Receive, Scope
 from service_kit.errors import ServiceError
 
 T = TypeVar("T")
+
+
+# A JSON body may take a second more for each of these: a slow line is given its time, a dripping one is not.
+SLOWEST_BYTES_PER_S = 4096
 
 
 class ClientLeftError(Exception):
@@ -56,24 +61,29 @@ def check_announced_length(scope: Scope, limit_bytes: int) -> None:
 
 
 async def collect(scope: Scope, receive: Receive, watch: Watch, limit_bytes: int, limit_s: float) -> bytes:
-    """The whole body. Raises ServiceError 413 beyond `limit_bytes`, 415 when compressed, or ClientLeftError."""
+    """The whole body. Raises ServiceError 413 beyond `limit_bytes`, 415 when compressed, or ClientLeftError.
+
+    It has `limit_s`, and one second more for every SLOWEST_BYTES_PER_S of it that came.
+    """
     check_announced_length(scope, limit_bytes)
     if header(scope, b"content-encoding") is not None:
         raise ServiceError(415, "unsupported_encoding", "A compressed JSON body is not taken.", hint="Send it plain.")
     watch.enter("client_body", limit_s)
-    parts: list[bytes] = []
-    size = 0
+    began_at = time.monotonic()
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeftError
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit_bytes:
+        part: bytes = message.get("body", b"")
+        if len(body) + len(part) > limit_bytes:
             raise too_large(limit_bytes)
-        parts.append(part)
+        if not body and not message.get("more_body"):
+            return part
+        body += part
         if not message.get("more_body"):
-            return b"".join(parts)
+            return bytes(body)
+        watch.enter("client_body", limit_s, after_s=began_at + len(body) / SLOWEST_BYTES_PER_S - time.monotonic())
 
 
 def wanted_model(body: bytes) -> str | None:

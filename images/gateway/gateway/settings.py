@@ -24,7 +24,9 @@ class GatewaySettings(ServiceSettings):
     )
     max_upload_mib: float = Field(1024, gt=0, description="largest audio upload; streamed, never held")
     client_body_timeout_s: float = Field(
-        60, gt=0, description="a JSON body must be complete, an upload must have moved, within this time (408)"
+        60,
+        gt=0,
+        description="a JSON body must be complete (1 s more for every 4 KiB of it), an upload must have moved (408)",
     )
     upstream_connect_timeout_s: float = Field(5, gt=0, description="connecting to a backend (504, phase connect)")
     upstream_first_byte_timeout_s: float = Field(

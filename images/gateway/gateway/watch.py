@@ -46,7 +46,7 @@ class Watch:
         self.left = False
 
     def enter(self, phase: Phase, limit_s: float, after_s: float = 0.0) -> None:
-        """Begin `phase`, which may take `limit_s` seconds, and begins within `after_s` itself.
+        """Begin `phase`, which may take `limit_s` seconds, and begins within `after_s` itself (below 0: it has begun).
 
         Cheap: the timer is moved only when it must be earlier.
         """

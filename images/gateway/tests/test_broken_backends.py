@@ -7,7 +7,7 @@ import json
 
 import aiohttp
 import pytest
-from dialects.harness import AUTH, KEY, Connection
+from dialects.harness import AUTH, KEY, MODEL, Connection
 from dialects.house import CHAT, EVENT, WAIT_S, House, post, read_until
 
 
@@ -245,4 +245,30 @@ class TestPhases:
             answer = await reader.readuntil(b"}}")
         assert b"408 Request Timeout" in answer
         assert b"client_too_slow" in answer
+        writer.close()
+
+    @pytest.mark.long
+    @pytest.mark.parametrize(("piece", "status"), [(4096, b" 200 "), (1, b" 408 ")])
+    async def test_a_slow_line_is_given_its_time_and_a_dripping_one_is_not(
+        self, impatient_house: House, piece: int, status: bytes
+    ) -> None:
+        """Two seconds long, where a body must be complete within one, and one more for every 4 KiB."""
+
+        async def backend(connection: Connection) -> None:
+            await connection.read_request()
+            await connection.answer(b"{}")
+
+        body = b'{"model": "%s"}' % MODEL.encode()
+        body += b" " * (10 * piece - len(body))
+        reader, writer = await asyncio.open_connection("127.0.0.1", impatient_house.gateway.port)
+        async with impatient_house.llm.playing(backend):
+            writer.write(
+                f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+                f"content-length: {10 * piece}\r\n\r\n".encode()
+            )
+            for start in range(0, 10 * piece, piece):
+                writer.write(body[start : start + piece])
+                await asyncio.sleep(0.2)
+            async with asyncio.timeout(WAIT_S):
+                assert status in await reader.readline()
         writer.close()
