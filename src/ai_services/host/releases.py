@@ -10,8 +10,8 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, FAILED, OperatorError
@@ -35,13 +35,32 @@ class NothingThereError(OperatorError):
     """Nothing of ours is deployed on the host."""
 
 
-@dataclass
-class Releases:
-    """The releases on `target`, which lets us in."""
+class KilledError(OperatorError):
+    """A change ended without a word of how: it was killed, or its host was started anew."""
 
-    target: Target
-    screen: Screen
-    tool: str = ""
+
+class Releases:
+    """The releases on `target`, which lets us in. One session serves for all that is asked; `close` ends it."""
+
+    def __init__(self, target: Target, screen: Screen) -> None:
+        self.target = target
+        self.screen = screen
+        self._tool = ""
+        self._remote: Remote | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session; the next question opens one anew."""
+        if self._remote is not None:
+            self._remote.close()
+            self._remote = None
 
     def history(self, lines: int = 20) -> dict[str, Any]:
         """Return `releases` (oldest first), `journal` and `back` (where a rollback goes, or None).
@@ -49,8 +68,7 @@ class Releases:
         Raises:
             OperatorError: the host cannot be reached, or bears nothing of ours.
         """
-        with Remote.open(self.target, self.screen) as remote:
-            return self._ask(remote, ["history", "--json", "--lines", str(lines)])
+        return self._ask(["history", "--json", "--lines", str(lines)])
 
     def record(self) -> dict[str, Any]:
         """Return release.json of the release that serves: version, settings, images and more.
@@ -58,8 +76,7 @@ class Releases:
         Raises:
             OperatorError: the host cannot be reached, or the record cannot be read.
         """
-        with Remote.open(self.target, self.screen) as remote:
-            done = remote.run("cat /opt/ai/current/release.json", root=True)
+        done = self._session().run("cat /opt/ai/current/release.json", root=True)
         try:
             found: dict[str, Any] = json.loads(done.text)
         except ValueError:
@@ -77,8 +94,7 @@ class Releases:
             OperatorError: it was refused, somebody else is at work, or the host was lost for too long.
         """
         run = secrets.token_hex(6)
-        with Remote.open(self.target, self.screen) as remote:
-            begun = self._ask(remote, [*words, "--detach", "--run", run, "--json"])
+        begun = self._ask([*words, "--detach", "--run", run, "--json"])
         return self._follow(str(begun["run"]), told)
 
     def wait_for_orphan(self) -> None:
@@ -87,38 +103,54 @@ class Releases:
         Raises:
             OperatorError: the host was lost for too long.
         """
-        with Remote.open(self.target, self.screen) as remote:
-            if not self.brings_its_tool(remote):
-                return
-            found = self._ask(remote, ["running", "--json"])
+        # As a first look by ssh itself: most hosts have nothing to wait for, and bare ones have nothing at all.
+        look = f"test ! -x {stack_tool.PLACE} || /usr/bin/python3 -I {stack_tool.PLACE} running --json"
+        try:
+            found = json.loads(self.target.run(self.target.as_root(look), timeout_s=_ANSWER_S).stdout)
+        except ValueError:
+            return
         if not found.get("run") or not found.get("orphan"):
             return
+        self._tool = stack_tool.PLACE
         owner = found.get("owner") or {}
         who = f"{owner.get('user', 'somebody')} on {owner.get('host', 'another machine')}"
         self.screen.warn(
             f"What {who} began at {found.get('since')} ({found.get('why')}) is still at work; waiting for it."
         )
-        self._follow(str(found["run"]), lambda line: self.screen.say(f"  {line['say']}") if "say" in line else None)
+        try:
+            end = self._follow(str(found["run"]), self._say)
+        except KilledError as error:
+            self.screen.warn(error.message)
+        else:
+            if end["end"] != "done":
+                self.screen.warn(f"It did not work: {end.get('message')}")
 
-    def brings_its_tool(self, remote: Remote) -> bool:
-        """Whether the host has the tool that changes releases; one of 0.1 has none."""
-        return remote.run(f"test -x {stack_tool.PLACE}", root=True).status == 0
+    def _say(self, line: Line) -> None:
+        if "say" in line:
+            self.screen.say(f"  {line['say']}")
+
+    def _session(self) -> Remote:
+        if self._remote is None:
+            self._remote = Remote.open(self.target, self.screen)
+        return self._remote
 
     def _follow(self, run: str, told: Callable[[Line], None]) -> Line:
         seen, ends_at = 0, time.monotonic() + _PATIENCE_S
         while True:
             try:
-                with Remote.open(self.target) as remote:
-                    for text in remote.lines(f"{self._command(remote)} follow {run} --json --seen {seen}", root=True):
-                        line: Line = json.loads(text)
-                        if "end" in line:
-                            return line
+                remote = self._session()
+                for text in remote.lines(f"{self._command(remote)} follow {run} --json --seen {seen}", root=True):
+                    line = _line(text)
+                    if "end" in line:
+                        return line
+                    if line:
                         seen += 1
                         ends_at = time.monotonic() + _PATIENCE_S
                         told(line)
             except CommandError as error:
-                raise OperatorError(f"{self.target}: {error.message}", exit_code=FAILED) from None
+                raise KilledError(f"{self.target}: {error.done.reason}", exit_code=FAILED) from None
             except (LostError, NotYetError) as error:
+                self.close()
                 if time.monotonic() >= ends_at:
                     raise OperatorError(
                         f"{self.target} was lost in the middle of the change, and has not come back. {error.message}",
@@ -127,8 +159,11 @@ class Releases:
                     ) from None
                 self.screen.warn(f"The connection to {self.target} is gone; the change goes on there. Trying again.")
                 time.sleep(_PAUSE_S)
+            else:
+                raise KilledError(f"{self.target} tells nothing more of the change.", exit_code=FAILED)
 
-    def _ask(self, remote: Remote, words: Sequence[str]) -> dict[str, Any]:
+    def _ask(self, words: Sequence[str]) -> dict[str, Any]:
+        remote = self._session()
         done = remote.run(f"{self._command(remote)} {shlex.join(words)}", root=True, timeout_s=_ANSWER_S)
         try:
             said = json.loads(done.text)
@@ -141,7 +176,7 @@ class Releases:
         return found
 
     def _command(self, remote: Remote) -> str:
-        if not self.tool:
+        if not self._tool:
             look = f"test -x {stack_tool.PLACE} && echo there; test -e /opt/ai/current && echo deployed"
             found = remote.run(look, root=True).text.split()
             if "deployed" not in found:
@@ -151,5 +186,14 @@ class Releases:
             if "there" not in found:
                 remote.run("mkdir -p /run/ai-services", root=True)
                 remote.put(stack_tool.content(), _SENT, 0o755, root=True)
-            self.tool = stack_tool.PLACE if "there" in found else _SENT
-        return f"/usr/bin/python3 -I {self.tool}"
+            self._tool = stack_tool.PLACE if "there" in found else _SENT
+        return f"/usr/bin/python3 -I {self._tool}"
+
+
+def _line(text: str) -> Line:
+    """Return what the host told in a line; empty for what is not the tool's."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

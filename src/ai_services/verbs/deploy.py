@@ -12,6 +12,7 @@ from ai_services.exits import BLOCKED, FAILED, OK, OperatorError
 from ai_services.host import connect, ssh_errors
 from ai_services.host.phases import Story, duration
 from ai_services.host.playbook import Run, log_path
+from ai_services.host.releases import Releases
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import public
 from ai_services.host.target import Target, remote_hint
@@ -47,6 +48,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     settings = wish.given().settings("deploy")
     home.create_root()
     target = connect.reach(target, screen, host_key=wish.host_key, wait_s=wish.wait_s)
+    if not wish.check:
+        Releases(target, screen).wait_for_orphan()
     log = log_path(home.logs, "deploy", target)
     only_plan = wish.check and not wish.diff
     screen.say(f"{'Planning for' if only_plan else 'Checking' if wish.check else 'Deploying to'} {target}; log: {log}")

@@ -31,7 +31,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     """
     home, screen = Home.current(), Screen(json=as_json)
     target = connect.reach(wish.target(home), screen, host_key=wish.host_key)
-    found = Releases(target, screen).history(wish.lines)
+    with Releases(target, screen) as releases:
+        found = releases.history(wish.lines)
     if as_json:
         print_json({"host": str(target), **found})
         return OK

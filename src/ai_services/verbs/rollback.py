@@ -34,7 +34,6 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     begun = time.monotonic()
     home, screen = Home.current(), Screen(json=as_json)
     target = connect.reach(wish.target(home), screen, host_key=wish.host_key)
-    releases = Releases(target, screen)
     words = [
         "rollback",
         *([wish.release] if wish.release else []),
@@ -46,8 +45,9 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         if "say" in line:
             screen.say(f"  {line['say']}")
 
-    end = releases.change(words, told)
-    found = releases.history(lines=0)
+    with Releases(target, screen) as releases:
+        end = releases.change(words, told)
+        found = releases.history(lines=0)
     serves = next((row for row in found["releases"] if row["state"] == "serves"), None)
     if end["end"] != "done":
         raise OperatorError(

@@ -50,14 +50,15 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     home, screen = Home.current(), Screen(json=as_json)
     home.create_root()
     target = connect.reach(wish.target(home), screen, host_key=wish.host_key)
-    releases = Releases(target, screen)
-    releases.wait_for_orphan()
-    found = releases.history(lines=0)["releases"]
-    serving = next((row for row in found if row["state"] == "serves"), None)
-    if serving is None:
-        raise OperatorError(f"No release serves on {target}.", hint=f"./ai deploy {wish.host}", exit_code=BLOCKED)
-    to = versions.goal(wish.to, serving["version"], wish.host, {row["version"] for row in found})
-    settings = merged(releases.record(), wish, to).settings("deploy")
+    with Releases(target, screen) as releases:
+        releases.wait_for_orphan()
+        found = releases.history(lines=0)["releases"]
+        serving = next((row for row in found if row["state"] == "serves"), None)
+        if serving is None:
+            raise OperatorError(f"No release serves on {target}.", hint=f"./ai deploy {wish.host}", exit_code=BLOCKED)
+        to = versions.goal(wish.to, serving["version"], wish.host, {row["version"] for row in found})
+        record = releases.record()
+    settings = merged(record, wish, to).settings("deploy")
     broken = versions.breaking(serving["version"], to)
     screen.say(f"{target} serves {serving['version']} (release {serving['id']}); {_way(serving['version'], to)}")
     for one in broken:
