@@ -353,3 +353,57 @@ def test_what_is_missing_is_asked_for() -> None:
     """Nothing on the host tells a token: it is said what is needed, by its name."""
     with pytest.raises(OperatorError, match="ai_cloudflare_token_file"):
         planned(seen("seed-compose"), ai_tls=None)
+
+
+class TestPacketFilter:
+    """Docker's published ports pass by a filter of what comes in; nginx's do not (the old service had no proxy)."""
+
+    def world(self, kind: str, **services: str) -> Seen:
+        world = seen("asr-run")
+        world["packet_filter"] = {"kind": kind, "evidence": "as seen"}
+        world["facts"]["services"] |= services
+        return world
+
+    def test_ufw_is_told_and_the_plan_says_so(self) -> None:
+        _, plan = planned(self.world("ufw"), ai_allowed_networks=["10.0.0.0/8"])
+        assert codes(plan) == []
+        front = next(step.words for step in plan.steps if step.name == "front")
+        assert "ufw lets 10.0.0.0/8 in at port 9000" in front
+        assert "ufw's rules as they were" in plan.rollback
+        _, plan = planned(self.world(""))
+        assert "ufw" not in " ".join([*plan.rollback, *(step.words for step in plan.steps)])
+
+    @pytest.mark.parametrize(
+        ("kind", "services", "off", "refused", "warned"),
+        [
+            ("drop", {}, False, ["packet_filter"], False),
+            ("drop", {}, True, [], True),
+            ("ufw", {}, True, [], True),
+            ("", {"firewalld": "active"}, False, ["firewalld"], False),
+            ("", {"firewalld": "active"}, True, [], True),
+            ("", {"firewalld": "inactive"}, False, [], False),
+        ],
+    )
+    def test_what_would_drop_callers_is_refused_unless_its_owner_knows(
+        self, kind: str, services: dict[str, str], off: bool, refused: list[str], warned: bool
+    ) -> None:
+        _, plan = planned(self.world(kind, **services), **({"ai_firewall": "off"} if off else {}))
+        assert codes(plan) == refused
+        assert ("packet_filter" in [note.code for note in plan.warnings]) is warned
+        assert all("9000" in note.nearest and "19000" in note.nearest for note in plan.refusals)
+
+    def test_behind_an_nginx_callers_come_in_where_they_did(self) -> None:
+        world = seen("venv-sites")
+        world["packet_filter"] = {"kind": "drop", "evidence": "as seen"}
+        assert codes(planned(world)[1]) == []
+
+
+def test_a_container_of_another_engine_is_said_to_be_one() -> None:
+    """Its port is held by a helper of Podman's: that one has no unit, and is not started by hand either."""
+    world = seen("venv-sites")
+    listener = next(one for one in world["listeners"] if one["port"] == 3001)
+    listener |= {"process": "conmon", "unit": "user@1000.service", "container": "f" * 64}
+    (name,) = [one.name for one in recognise(world, "gpu-1").candidates]
+    _, plan = planned(world, service=name)
+    assert codes(plan) == ["other_engine"]
+    assert "Podman" in plan.refusals[0].what

@@ -119,6 +119,7 @@ class Service:
     `name` is what `--service` takes: the container's, unit's or process' name. `files` are the paths that describe how
     it is started (compose, .env, unit, drop-ins): what a backup saves. `key_variable` names the environment variable
     with the key that it asks its callers for, "" if it asks for none. `process` is the main PID where no container is.
+    `engine`: what holds it where that is a container of another engine than the host's Docker.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Service:
     healthy: bool | None = None
     routes: tuple[str, ...] = ()
     memory_mib: int | None = None
+    engine: str = ""
     facts: tuple[Fact, ...] = ()
 
     @property
@@ -227,7 +229,8 @@ class Found:
     `machine` holds the doctor's facts as they came (system, disks, pci, nvidia, docker, ports, …). `migration` is the
     id of a migration that was noted here, `release` the running release of ours. `room`: what could be freed, by how
     (MiB); `texts`: compose and environment files by path, without what looks like a secret. `cloudflare`: the path of
-    certbot's file with a token for Cloudflare, if there is one.
+    certbot's file with a token for Cloudflare, if there is one. `packet_filter`: "ufw", "drop" (rules of the owner's
+    own, which drop what they do not let in) or "", and what that rests on.
     """
 
     host: str
@@ -245,6 +248,8 @@ class Found:
     cloudflare: str = ""
     release: str = ""
     migration: str = ""
+    packet_filter: str = ""
+    packet_filter_seen: str = ""
     unseen: tuple[Fact, ...] = ()
 
     @property

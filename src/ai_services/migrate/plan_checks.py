@@ -69,7 +69,13 @@ def check_service(found: Found, service: Service, notes: Notes) -> None:
             "not_healthy", f"{service.name} does not answer its own health check.",
             "What it answers today cannot be compared with what ours will.", "See whether it works before you go on.",
         )  # fmt: skip
-    if service.how == "venv":
+    if service.how == "venv" and service.engine:
+        notes.refuse(
+            "other_engine", f"{service.name} runs in a container of {service.engine}.",
+            "Only containers of the host's own Docker are understood: nothing here could start it for a rollback.",
+            "Give it a systemd unit (podman generate systemd, or a Quadlet), start it by that, and run this again.",
+        )  # fmt: skip
+    elif service.how == "venv":
         notes.refuse(
             "by_hand", f"{service.name} (process {service.process}) was started by hand: neither unit nor container.",
             "It could be stopped, and nothing here could start it again for a rollback.",

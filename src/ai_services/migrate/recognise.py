@@ -27,6 +27,11 @@ _NO_SERVICE: Final = {
     "containerd",
 }
 _OLLAMA_PORT: Final = 11434
+# Who listens for a container of another engine: Podman's, or a Docker that a user runs without root.
+_FOREIGN: Final = {
+    "conmon": "Podman", "rootlessport": "Podman or a Docker without root", "pasta": "Podman", "pasta.avx2": "Podman",
+    "rootlesskit": "a Docker without root", "slirp4netns": "Podman or a Docker without root",
+}  # fmt: skip
 
 
 def recognise(raw: Mapping[str, Any], host: str, wanted: str | None = None) -> Found:
@@ -55,6 +60,8 @@ def recognise(raw: Mapping[str, Any], host: str, wanted: str | None = None) -> F
     chosen = _chosen(candidates, wanted)
     front = fronts.front_of(look, candidates, containers, ollama)
     unseen = [*look.mapping("why").items(), *look.odd.items()]
+    unseen += [(f"container {one.name}", "it is described in a way that makes no sense")
+               for one in containers if one.state == "unreadable"]  # fmt: skip
     ports = {port.port for service in candidates for port in service.ports}
     ports |= {port.port for site in front.sites for port in site.listens}
     return Found(
@@ -76,6 +83,8 @@ def recognise(raw: Mapping[str, Any], host: str, wanted: str | None = None) -> F
         texts={path: text for path, text in look.mapping("compose").items() if isinstance(text, str)},
         cloudflare=look.text("cloudflare"),
         release=look.text("release"),
+        packet_filter=str(look.mapping("packet_filter").get("kind") or ""),
+        packet_filter_seen=str(look.mapping("packet_filter").get("evidence") or "")[:200],
         migration=str(look.mapping("migration").get("id") or ""),
         unseen=tuple(
             Fact(f"{name} could not be seen", str(why)[:300])
@@ -194,11 +203,12 @@ def _of_process(
         if size.holds in ("huggingface", "whisper", "ollama") and "/.cache/" in path
     ]
     model, model_said = apis.model_of(api, environment, said, stores)
+    engine = _FOREIGN.get(first.process or "", "another engine" if first.container else "")
     evidence = f"systemctl show {unit.name}" if unit else f"process {first.pid} of {first.user or 'somebody'}"
     service = Service(
         name=unit.name.removesuffix(".service") if unit else (first.process or str(first.pid)),
         api=api, how="systemd" if unit else "venv", ports=tuple(ports), unit=_unit(unit) if unit else None,
-        process=first.pid, command=command, folder=(unit.folder if unit else "") or first.folder,
+        process=first.pid, command=command, engine=engine, folder=(unit.folder if unit else "") or first.folder,
         files=(unit.file, *unit.drop_ins, *unit.environment_files) if unit else (), stores=tuple(stores), model=model,
         version=said["/openapi.json"].version if "/openapi.json" in said else "",
         key_variable=apis.key_variable(api, names), is_ollama=is_ollama, healthy=_healthy(said),

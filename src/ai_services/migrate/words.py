@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ai_services.migrate import compose, render
+from ai_services.migrate import compose, plan_filter, render
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import API_NAMES, Found, Service, Store
 from ai_services.migrate.plan_types import Listener, Step
@@ -42,6 +42,7 @@ def steps(found: Found, service: Service, settings: Mapping[str, Any], derived: 
     if redirect:
         ports = ", ".join(str(door.port) for door in redirect)
         ways.append(f"new connections to port {ports} go to nginx (one rule of the packet filter), running ones finish")
+        ways += filter(None, [plan_filter.opened(found, settings, derived.listeners)])
     tls = settings.get("ai_tls")
     certificate = {
         "letsencrypt": f"a certificate for {settings.get('ai_domain')} from Let's Encrypt by DNS-01 at Cloudflare",
@@ -124,11 +125,13 @@ def _keeps(location: str, route: str) -> bool:
     return route == path if modifier == "=" else route.startswith(path)
 
 
-def rollback(found: Found, service: Service) -> tuple[str, ...]:
+def rollback(found: Found, service: Service, settings: Mapping[str, Any], derived: Derived) -> tuple[str, ...]:
     """Return what `--rollback` restores."""
     lines = [f"{called(service)} is started again as it was", "ours is removed; packages that were here before stay"]
     if found.front.kind == "nginx":
         lines.insert(1, "nginx's files, byte for byte (checksums are compared)")
+    if plan_filter.opened(found, settings, derived.listeners):
+        lines.append("ufw's rules as they were")
     if service.container:
         lines.append(f"image {service.container.image} and its volumes are kept until --finalize")
     return tuple(lines)

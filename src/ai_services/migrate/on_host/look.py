@@ -15,7 +15,7 @@ from typing import Any
 
 from ai_services.doctor import facts, observe_release
 from ai_services.doctor.bounded import Unseen, read, read_json
-from ai_services.migrate.on_host import answers, containers, fronts, hiding, processes, stores
+from ai_services.migrate.on_host import answers, containers, filters, fronts, hiding, processes, stores
 
 SCHEMA = 1
 DEADLINE_S = 60.0
@@ -36,6 +36,7 @@ def collect(domains: list[str]) -> dict[str, Any]:
         "nginx": fronts.nginx,
         "caddy": fronts.caddy,
         "apache": fronts.apache,
+        "packet_filter": filters.packet_filter,
         "reclaimable": stores.reclaimable,
         "bridges": stores.gateways,
         "release": lambda: observe_release.state()["id"] or "",

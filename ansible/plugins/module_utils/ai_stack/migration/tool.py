@@ -213,9 +213,11 @@ def _finalize(chosen: argparse.Namespace) -> dict[str, Any]:
             gone.append(f"container {one['name']}")
         image = one.get("image_id")
         if image and not _used(engine, image) and engine.image(image) is not None:
-            # By its name: one that has others, too, only loses this one.
+            # By its name, if it still is its own: one that has others, too, only loses this one.
+            name = str(one.get("image") or "")
+            is_own = bool(name) and (engine.image(name) or {}).get("Id") == image
             with contextlib.suppress(MigrationError):
-                _do(["docker", "image", "rm", str(one.get("image") or image)])
+                _do(["docker", "image", "rm", name if is_own else image])
                 gone.append(f"image {one.get('image') or image}")
     for one in state.old.get("units") or []:
         for path in _own_files(one):
