@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from ai_services.host.remote import Remote
+from ai_services.doctor.bounded import Ran, Unseen
+from ai_services.exits import OperatorError
+from ai_services.host.remote import Done, Remote
 from ai_services.host.target import Target
 from ai_services.migrate import nginx_text
 from ai_services.migrate.look import bundle, look
-from ai_services.migrate.on_host import hiding, stores
+from ai_services.migrate.on_host import containers, filters, hiding, stores
 from ai_services.migrate.recognise import recognise
 
 from .worlds import KINDS, seen
@@ -170,3 +172,98 @@ def test_whose_models_a_folder_holds(tmp_path: Path) -> None:
         "huggingface", "ollama", "whisper", "",
     ]  # fmt: skip
     assert stores.models(str(tmp_path)) == ["Systran/faster-whisper-small"]
+
+
+class TestPacketFilter:
+    """What is in charge of what comes in, by what the host says of it."""
+
+    INPUT = "table ip filter {{\n\tchain INPUT {{\n\t\ttype filter hook input priority filter; policy {};\n\t}}\n}}\n"
+
+    def kind(self, monkeypatch: pytest.MonkeyPatch, folder: Path, ufw: str = "", **said: str) -> str:
+        (folder / "ufw.conf").write_text(ufw)
+        monkeypatch.setattr(filters, "_UFW", folder / "ufw.conf")
+        monkeypatch.setattr(filters, "_LEGACY", folder / "absent")
+        monkeypatch.setattr(filters, "_NEW", folder)
+
+        def run(words: list[str], *_: Any) -> Ran:
+            if words[0] not in said:
+                raise Unseen(f"{words[0]} is not installed")
+            return Ran(0, said[words[0]], "")
+
+        monkeypatch.setattr(filters, "run", run)
+        return filters.packet_filter()["kind"]
+
+    def test_each(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        drop, accept = self.INPUT.format("drop"), self.INPUT.format("accept")
+        forward = drop.replace("hook input", "hook forward")
+        for expected, said in (
+            ("ufw", {"ufw": "# of ufw\nENABLED=yes\nLOGLEVEL=low\n", "nft": drop}),
+            ("drop", {"ufw": "ENABLED=no\n", "nft": accept + drop}),
+            ("drop", {"iptables": "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n"}),
+            ("", {"iptables": "-P INPUT ACCEPT\n"}),
+            ("", {"nft": accept + forward, "iptables": "-P INPUT DROP\n"}),
+            ("", {}),
+        ):
+            assert self.kind(monkeypatch, tmp_path, **said) == expected, said
+
+
+class TestHostile:
+    """What a host sends is neither obeyed nor believed."""
+
+    def look(self, monkeypatch: pytest.MonkeyPatch, **done: Any) -> dict[str, Any]:
+        remote = Remote(Target("localhost", is_root=True))
+        monkeypatch.setattr(Remote, "run", lambda *_, **__: Done(**{"status": 0, "out": b"", "err": b"", **done}))
+        return look(remote)
+
+    def test_marks_that_a_terminal_would_obey_and_halves_of_letters(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        raw = {"title": "\x1b[2Jall is well\r\u202e", "\x9b1m": ["caf\u00e9\udc80\n\t"]}
+        seen_there = self.look(monkeypatch, out=json.dumps(raw).encode())
+        assert seen_there == {"title": "\ufffd[2Jall is well\ufffd\ufffd", "\ufffd1m": ["caf\u00e9\ufffd\n\t"]}
+        json.dumps(seen_there, ensure_ascii=False).encode()
+
+    @pytest.mark.parametrize(
+        ("done", "words"),
+        [
+            ({"out": b"[" * 100_000}, "failed"),
+            ({"out": b"\xff\xfe{"}, "failed"),
+            ({"out": b"[]"}, "failed"),
+            ({"out": b'{"a": "', "is_cut": True}, "none of it is believed"),
+            ({"status": 39}, "older than 3.9"),
+            ({"status": 127}, "no python3"),
+        ],
+    )
+    def test_what_is_no_answer_is_refused_in_words(
+        self, monkeypatch: pytest.MonkeyPatch, done: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(OperatorError, match=words) as caught:
+            self.look(monkeypatch, **done)
+        assert caught.value.hint
+
+    def test_any_login_shell_takes_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Quotes over a line's end, or a `!` in them, are an error in csh."""
+        words: list[str] = []
+
+        def run(_: Remote, command: str, **__: Any) -> Done:
+            words.append(command)
+            return Done(0, b"{}", b"")
+
+        monkeypatch.setattr(Remote, "run", run)
+        look(Remote(Target("localhost", is_root=True)), ("ai.example.com",))
+        assert not set("\n!") & set(words[0])
+        old = words[0].replace("python3", sys.executable, 1).replace(
+            "import base64;", "import base64,sys;sys.version_info=(3,8);"
+        )  # fmt: skip
+        assert subprocess.run(["sh", "-c", old], input=b"", capture_output=True, check=False).returncode == 39
+
+    def test_a_container_that_makes_no_sense_hides_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        good = {"Id": "a" * 64, "Name": "/good", "State": {"Status": "running"}}
+        odd = {"Id": "b" * 64, "Name": "/odd", "Config": {"ExposedPorts": {"3000-3010/tcp": {}}}}
+        monkeypatch.setattr(
+            containers, "listed", lambda: [{"Id": one["Id"], "Names": [one["Name"]]} for one in (good, odd)]
+        )
+        monkeypatch.setattr(containers, "docker_api", lambda path, _: good if "aaa" in path else odd)
+        rows = containers.containers()
+        assert [(row["name"], row["state"]) for row in rows] == [("good", "running"), ("odd", containers.UNREADABLE)]
+        world = seen("asr-run")
+        world["containers"] += rows[1:]
+        assert "container odd could not be seen" in [fact.what for fact in recognise(world, "gpu-1").unseen]

@@ -11,6 +11,7 @@ from ai_services.doctor.observe_services import docker_api
 from ai_services.migrate.on_host import hiding
 
 _MOST = 300
+UNREADABLE = "unreadable"
 _LABEL = "com.docker.compose."
 
 
@@ -29,6 +30,10 @@ def _inspected(row: dict[str, Any]) -> dict[str, Any]:
         return _reduced(docker_api(f"/containers/{row['Id']}/json", 20))
     except (Unseen, KeyError):
         return {}
+    except (ValueError, TypeError, AttributeError):  # whatever it is, the others are to be seen
+        names = row.get("Names")
+        name = str(names[0]).lstrip("/") if isinstance(names, list) and names else "?"
+        return {"id": str(row.get("Id")), "name": name, "image": str(row.get("Image", "")), "state": UNREADABLE}
 
 
 def _reduced(inspected: dict[str, Any]) -> dict[str, Any]:
