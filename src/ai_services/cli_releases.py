@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "./ai upgrade gpu-1 --check",
             "./ai upgrade gpu-1",
-            "./ai upgrade gpu-1 --to 0.2.0 --yes --accept gateway-names",
+            "./ai upgrade gpu-1 --to 0.2.0 --yes --accept gateway-container",
         )
     )(upgrade)
     app.command(

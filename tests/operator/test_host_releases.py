@@ -17,7 +17,7 @@ from ai_services.host.playbook import Run
 from ai_services.host.releases import Releases
 from ai_services.host.remote import Done, LostError, Remote
 from ai_services.host.target import Target
-from ai_services.verbs import deploy, rollback
+from ai_services.verbs import deploy, rollback, upgrade
 
 pytestmark = pytest.mark.promise("B.3")
 
@@ -35,6 +35,7 @@ class Host:
 
     lost_after: int | None = None
     sessions: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def open(self, *_: object) -> Host:
@@ -48,6 +49,8 @@ class Host:
         self.asked.append(command)
         if command.startswith("test"):
             return Done(0, b"there\ndeployed\n", b"")
+        if command.startswith("cat"):
+            return Done(0, json.dumps({"settings": self.settings, "accelerator": "cpu"}).encode(), b"")
         words = command.split()[3]
         answer = {"history": {"releases": [ROW], "journal": [], "back": None}, "rollback": {"run": "abcdef123456"}}
         return Done(0, json.dumps(answer[words]).encode(), b"")
@@ -149,6 +152,33 @@ def test_a_deploy_waits_for_it_too(
     with pytest.raises(OperatorError, match="that far"):
         deploy.run(deploy.Wish("gpu-1", settings, check=check))
     assert order == ["ansible"]
+
+
+def test_an_upgrade_says_which_files_are_on_another_machine(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A certificate authority that is left out without a word is missed only when nothing can be downloaded."""
+    monkeypatch.setenv("AI_HOME", str(tmp_path))
+    monkeypatch.setattr(connect, "reach", lambda target, *_, **__: target)
+    looks(monkeypatch)
+    here = tmp_path / "keys"
+    here.write_text("x" * 40)
+    here.chmod(0o600)
+    host.settings = {
+        "ai_domain": "ai.example.com", "ai_tls": "off", "ai_github_owner": "octo-org",
+        "ai_extra_ca_file": "/home/ann/ca.pem", "ai_api_keys_file": str(here),
+    }  # fmt: skip
+
+    def go(*_: object) -> int:
+        raise OperatorError("that far")
+
+    monkeypatch.setattr(Run, "go", go)
+    with pytest.raises(OperatorError, match="that far"):
+        upgrade.run(upgrade.Wish("gpu-1", check=True))
+    said = capsys.readouterr().out
+    assert "ai_extra_ca_file was /home/ann/ca.pem, which is not on this machine" in said
+    assert "--set ai_extra_ca_file=FILE" in said
+    assert "ai_api_keys_file was" not in said
 
 
 def test_who_is_refused_is_told_by_whom(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         screen.say()
     for line in found["journal"]:
         detail = f": {line['detail']}" if line.get("detail") else ""
-        screen.say(f"{_time(line)}  {line['step']} {line['state']}{detail}  ({line['by']})")
+        screen.say(f"{_time(line)}  {line.get('step', '')} {line.get('state', '')}{detail}  ({line.get('by', '')})")
     screen.say()
     back = found["back"]
     screen.say(f"Back to {back}: ./ai rollback {wish.host}" if back else "There is no release to go back to.")

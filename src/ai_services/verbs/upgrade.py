@@ -58,7 +58,14 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             raise OperatorError(f"No release serves on {target}.", hint=f"./ai deploy {wish.host}", exit_code=BLOCKED)
         to = versions.goal(wish.to, serving["version"], wish.host, {row["version"] for row in found})
         record = releases.record()
-    settings = merged(record, wish, to).settings("deploy")
+    given = merged(record, wish, to)
+    for name, place in sorted(_elsewhere(record).items()):
+        if name not in given.values:
+            screen.warn(
+                f"{name} was {place}, which is not on this machine: the upgrade goes on without. "
+                f"Give it again where the host shall keep it: --set {name}=FILE"
+            )
+    settings = given.settings("deploy")
     broken = versions.breaking(serving["version"], to)
     screen.say(f"{target} serves {serving['version']} (release {serving['id']}); {_way(serving['version'], to)}")
     for one in broken:
@@ -77,11 +84,11 @@ def merged(record: Mapping[str, Any], wish: HostWish, to: str) -> Given:
         OperatorError: another version than `to` is asked for.
     """
     given, names = Given(), variables()
+    elsewhere = _elsewhere(record)
     for name, value in dict(record.get("settings") or {}).items():
         # Until 0.2 a release noted what was decided in place of what was asked for.
         decided = name == "ai_accelerator" and "accelerator" not in record
-        gone = name.endswith("_file") and isinstance(value, str) and not Path(value).expanduser().is_file()
-        if name in names and name != "ai_version" and not decided and not gone:
+        if name in names and name != "ai_version" and not decided and name not in elsewhere:
             given.put(name, value, _PLACE)
     now = wish.given()
     for name, value in now.values.items():
@@ -96,6 +103,15 @@ def merged(record: Mapping[str, Any], wish: HostWish, to: str) -> Given:
     if "ai_reboot" not in now.values:
         given.put("ai_reboot", "never", "from the upgrade")
     return given
+
+
+def _elsewhere(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that the host was made with and that are not on this machine: setting -> where it was."""
+    return {
+        name: value
+        for name, value in dict(record.get("settings") or {}).items()
+        if name.endswith("_file") and isinstance(value, str) and value and not Path(value).expanduser().is_file()
+    }
 
 
 def _agree(broken: Sequence[Breaking], wish: Wish, serving: str, to: str) -> None:
