@@ -17,10 +17,11 @@ _KEPT_LOGS: Final = 50
 
 
 @contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """Make a folder that only this user can enter, and remove it with all that is in it."""
-    _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"ai-run-{os.getpid()}-"))
+def private_folder(place: Path | None = None) -> Iterator[Path]:
+    """Make a folder that only this user can enter, in `place` or where temporary files lie; it goes with all in it."""
+    place = place or Path(tempfile.gettempdir())
+    _sweep(place)
+    folder = Path(tempfile.mkdtemp(prefix=f"ai-run-{os.getpid()}-", dir=place))
     try:
         yield folder
     finally:
@@ -52,9 +53,9 @@ def log_stream(path: Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _sweep() -> None:
+def _sweep(place: Path) -> None:
     """Remove what runs left that were killed outright: their processes are gone, their secrets must be too."""
-    for folder in Path(tempfile.gettempdir()).glob("ai-run-*"):
+    for folder in place.glob("ai-run-*"):
         with contextlib.suppress(OSError, ValueError):
             if folder.stat().st_uid == os.getuid() and not _lives(int(folder.name.split("-")[2])):
                 shutil.rmtree(folder, ignore_errors=True)

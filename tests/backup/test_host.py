@@ -12,12 +12,15 @@ import pytest
 from ai_services.backup.host import certificates, layout, models, places, services
 from ai_services.backup.host.archive import ArchiveError
 from ai_services.backup.host.certificates import CertificateError
+from ai_services.backup.host.layout import OtherRunError
 from ai_services.backup.host.reader import verify
 from ai_services.backup.host.services import DeclarationError
 
 from . import world
 from .archives import archive, manifest
 from .world import COLLECT, DOMAIN, STREAMS, call
+
+RUN = "00112233aabbccdd"
 
 
 @pytest.fixture
@@ -33,9 +36,9 @@ def saved(deployed: Path, tmp_path: Path) -> bytes:
 
 
 def restored(content: bytes, root: Path) -> Path:
-    layout.lay_out(io.BytesIO(content), root / places.RESTORE)
+    layout.lay_out(io.BytesIO(content), root / places.RESTORE, RUN)
     for what in places.TAKEN_UP:
-        layout.take(what, root)
+        layout.take(what, RUN, root)
     return root
 
 
@@ -81,15 +84,41 @@ def test_a_host_with_another_certificate_gets_the_archives_as_its_next(saved: by
 
 def test_restoring_twice_changes_nothing(saved: bytes, tmp_path: Path) -> None:
     fresh = restored(saved, tmp_path / "fresh")
-    layout.lay_out(io.BytesIO(saved), fresh / places.RESTORE)
-    assert [layout.take(what, fresh) for what in places.TAKEN_UP] == [[], []]
+    layout.lay_out(io.BytesIO(saved), fresh / places.RESTORE, RUN)
+    assert [layout.take(what, RUN, fresh) for what in places.TAKEN_UP] == [[], []]
+
+
+def test_two_restores_at_a_time_do_not_take_each_others_keys(saved: bytes, tmp_path: Path) -> None:
+    """Nor does a deploy make keys anew where another restore has put its own in the place of what was laid out."""
+    fresh = tmp_path / "fresh"
+    layout.lay_out(io.BytesIO(saved), fresh / places.RESTORE, RUN)
+    other = {"secrets/api.key": b"of another host"}
+    layout.lay_out(io.BytesIO(archive(manifest(other, ()), other)), fresh / places.RESTORE, "ffeeddcc99887766")
+    with pytest.raises(OtherRunError, match="run it again"):
+        layout.take("secrets", RUN, fresh)
+    layout.drop(fresh, RUN)
+    assert layout.take("secrets", "ffeeddcc99887766", fresh), "the first must not have dropped what the second laid out"
+    layout.drop(fresh)
+    with pytest.raises(OtherRunError):
+        layout.take("secrets", "ffeeddcc99887766", fresh)
+    assert not (fresh / places.RESTORE).exists()
+
+
+def test_what_a_killed_run_laid_out_does_not_lie_about(saved: bytes, tmp_path: Path) -> None:
+    place = tmp_path / places.RESTORE
+    world.put(place.with_name("restore.4711") / "secrets" / "api.key", "canary")
+    layout.lay_out(io.BytesIO(saved), place, RUN)
+    assert [path.name for path in place.parent.iterdir()] == ["restore"]
+    world.put(place.with_name("restore.4711") / "secrets" / "api.key", "canary")
+    layout.drop(tmp_path)
+    assert list(place.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("cut", [0, 100, 3000, -1])
 def test_a_host_lays_nothing_out_of_an_archive_that_is_not_whole(cut: int, saved: bytes, tmp_path: Path) -> None:
     place = tmp_path / "fresh" / places.RESTORE
     with pytest.raises(ArchiveError):
-        layout.lay_out(io.BytesIO(saved[:cut]), place)
+        layout.lay_out(io.BytesIO(saved[:cut]), place, RUN)
     assert not place.exists()
     assert list(place.parent.iterdir()) == []
 
@@ -121,15 +150,15 @@ def test_a_renewal_that_is_none_of_ours_is_refused(line: str, tmp_path: Path) ->
     conf = f"[renewalparams]\n{line}\n".encode("utf-8", "surrogateescape")
     contents = {"letsencrypt/renewal/evil.conf": conf}
     with pytest.raises(CertificateError, match=r"nothing (of it )?is taken"):
-        layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
+        layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE, RUN)
     assert not (tmp_path / places.RESTORE).exists()
 
 
 def test_a_renewal_without_its_certificate_is_refused(tmp_path: Path) -> None:
     contents = {f"letsencrypt/renewal/{DOMAIN}.conf": world.RENEWAL.encode()}
-    layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
+    layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE, RUN)
     with pytest.raises(CertificateError, match=r"without its cert\.pem"):
-        layout.take("letsencrypt", tmp_path)
+        layout.take("letsencrypt", RUN, tmp_path)
     assert not (tmp_path / places.LETSENCRYPT).exists()
 
 
@@ -168,7 +197,7 @@ def test_what_serves_is_saved_and_a_certificate_of_an_earlier_day_is_not(deploye
 def test_files_that_nobody_knows_are_refused(name: str, tmp_path: Path) -> None:
     contents = {name: b"x"}
     with pytest.raises(ArchiveError, match="nobody here knows"):
-        layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE)
+        layout.lay_out(io.BytesIO(archive(manifest(contents, ()), contents)), tmp_path / places.RESTORE, RUN)
 
 
 def test_nothing_is_saved_of_a_bare_host(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -214,3 +215,18 @@ def test_one_that_is_too_large_for_a_passphrase_says_so_before_it_is_tried(
     path = tmp_path / "a.age"
     path.write_bytes(sealing.MAGIC + b"-> scrypt salt 18\n" + bytes(2**21))
     assert "larger than the 1 MiB" in refusal(path, Keys(passphrase="correct horse"))
+
+
+def test_what_was_opened_in_memory_goes_even_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run removes it: keys must not lie there until this machine is started anew."""
+    monkeypatch.setattr(opening, "_MEMORY", tmp_path)
+    script = (
+        "import os, signal; from pathlib import Path; from ai_services.backup import opening\n"
+        f"opening._MEMORY = Path({str(tmp_path)!r})\n"
+        "with opening.in_memory() as folder: (folder / 'key').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob("key"))) == 1
+    with opening.in_memory() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []

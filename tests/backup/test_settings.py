@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ai_services import __version__
 from ai_services.backup import restored_settings
-from ai_services.backup.comparing import differences
+from ai_services.backup.comparing import differences, is_of
 from ai_services.exits import OperatorError
 
 from .archives import manifest
@@ -57,9 +58,43 @@ def test_settings_that_this_version_has_not_are_left_out(tmp_path: Path) -> None
     assert "ai_of_tomorrow" not in settings(tmp_path, settings={**SETTINGS, "ai_of_tomorrow": 1})
 
 
+def test_what_is_left_out_can_be_said(tmp_path: Path) -> None:
+    about = manifest(CONTENTS, (), settings={**SETTINGS, "ai_of_tomorrow": 1})
+    assert restored_settings.left_out(about) == ["ai_of_tomorrow"]
+
+
+def test_a_setting_that_has_another_name_today_keeps_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restored_settings, "renamed", lambda: {"ai_llm": "ai_ollama_model"})
+    old = {**{name: value for name, value in SETTINGS.items() if name != "ai_ollama_model"}, "ai_llm": "of-then:1"}
+    assert settings(tmp_path, settings=old)["ai_ollama_model"] == "of-then:1"
+    assert restored_settings.left_out(manifest(CONTENTS, (), settings=old)) == []
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("0.0.9", __version__), (__version__, __version__), ("my-tag", "my-tag")])
+def test_an_older_host_comes_back_with_this_checkouts_version(was: str, becomes: str, tmp_path: Path) -> None:
+    """Its roles and the images of another version were never tried together; a tag of one's own is kept."""
+    assert settings(tmp_path, settings={**SETTINGS, "ai_version": was})["ai_version"] == becomes
+
+
+def test_a_host_of_a_later_version_is_refused_and_may_be_forced(tmp_path: Path) -> None:
+    later = {**SETTINGS, "ai_version": "999.0.0"}
+    with pytest.raises(OperatorError, match=r"of version 999\.0\.0, and this checkout is") as raised:
+        settings(tmp_path, settings=later)
+    assert f"--set ai_version={__version__}" in raised.value.hint
+    assert settings(tmp_path, {"ai_version": __version__}, settings=later)["ai_version"] == __version__
+
+
 def test_what_does_not_make_a_host_is_said(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"(?s)do not make a host.*ai_github_owner"):
         settings(tmp_path, settings={**SETTINGS, "ai_github_owner": None})
+
+
+def test_an_archive_is_one_of_a_host_by_its_domain_or_by_its_machine() -> None:
+    here, there = manifest(domain=""), manifest(domain="", id="ffff00000123abcd")
+    assert is_of(manifest(), manifest(host="its new machine", id="ffff00000123abcd"))
+    assert not is_of(manifest(), manifest(domain="other.example.com"))
+    assert is_of(here, manifest(domain="", id=here.id[:8] + "00000000"))
+    assert not is_of(here, there)
 
 
 def test_differences_are_named() -> None:

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ai_services.backup.host.archive import Manifest
+from ai_services.backup.host.archive import MARK_DIGITS, ArchiveError, Manifest
 from ai_services.backup.onhost import ask
+from ai_services.exits import OperatorError
 from ai_services.host.target import Target
 
 # Made anew by each deploy from the others, or of this very host.
@@ -46,8 +47,19 @@ class There:
 
 def look(target: Target) -> There:
     """Look at the host. Raises as `ask` does."""
-    raw = json.loads(ask(target, "look"))
-    return There(Manifest.from_json(raw["manifest"]) if raw["manifest"] else None, [str(name) for name in raw["kept"]])
+    try:
+        raw = json.loads(ask(target, "look"))
+        manifest = Manifest.from_json(raw["manifest"]) if raw["manifest"] else None
+        return There(manifest, [str(name) for name in raw["kept"]])
+    except (ArchiveError, ValueError, KeyError, TypeError) as error:
+        raise OperatorError(f"{target} did not say what it has: {error}") from None
+
+
+def is_of(saved: Manifest, there: Manifest) -> bool:
+    """Whether the archive is one of this very host: of its domain, or without one of its machine."""
+    if saved.domain or there.domain:
+        return saved.domain == there.domain
+    return saved.id[:MARK_DIGITS] == there.id[:MARK_DIGITS]
 
 
 def differences(saved: Manifest, there: Manifest) -> Differences:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,9 +18,11 @@ from ai_services.backup.host.store import StoreError
 from ai_services.backup.sealing import Keys, opened
 from ai_services.console import Advance
 from ai_services.exits import BLOCKED, USAGE, OperatorError
+from ai_services.private import private_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  (a folder of one's own is made in it)
 _BLOCK_BYTES: Final = 2**20
+_SCRATCH_RUN: Final = "0" * 16
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ def fetched(words: str, advance: Advance) -> Iterator[BinaryIO]:
                 advance(done)
         except StoreError as error:
             raise OperatorError(str(error), exit_code=BLOCKED) from None
+        except OSError as error:
+            raise OperatorError(
+                f"The archive cannot be copied to {tempfile.gettempdir()}: {error.strerror}.",
+                hint="Name a place with room for it: TMPDIR=/somewhere ./ai …",
+                exit_code=BLOCKED,
+            ) from None
         copy.seek(0)
         yield copy
 
@@ -68,12 +75,8 @@ def fetched(words: str, advance: Advance) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def in_memory() -> Iterator[Path]:
     """Make a folder for this user alone, on no disk where this machine has such a place, gone at the end."""
-    place = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix=f"ai-run-{os.getpid()}-", dir=place))
-    try:
+    with private_folder(_MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def prove(source: BinaryIO, keys: Keys, advance: Advance) -> Proven:
@@ -100,12 +103,14 @@ def prove(source: BinaryIO, keys: Keys, advance: Advance) -> Proven:
                 done += len(event.content)
                 advance(done)
         with opened(source_again(source), keys) as plain, in_memory() as folder:
-            layout.lay_out(plain, folder / places.RESTORE)
+            layout.lay_out(plain, folder / places.RESTORE, _SCRATCH_RUN)
             for what in places.TAKEN_UP:
-                layout.take(what, folder)
+                layout.take(what, _SCRATCH_RUN, folder)
             _compare(folder, contents)
     except (ArchiveError, CertificateError) as error:
         raise OperatorError(f"This archive is refused. {error}", exit_code=BLOCKED) from None
+    except OSError as error:
+        raise OperatorError(f"The archive cannot be tried out here: {error}", exit_code=BLOCKED) from None
     assert manifest is not None  # noqa: S101  (events yields it first, or raises)
     return Proven(manifest, contents)
 

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ai_services import __version__
 from ai_services.backup.host.archive import Manifest
 from ai_services.exits import BLOCKED, OperatorError
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import SettingsError, load
-from ai_services.host.settings_table import variables
+from ai_services.host.settings_table import renamed, variables
 from ai_services.private import write_private
+
+_RELEASE = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
 def settings(manifest: Manifest, contents: Mapping[str, bytes], over: Mapping[str, Any], folder: Path) -> HostSettings:
@@ -23,10 +26,13 @@ def settings(manifest: Manifest, contents: Mapping[str, bytes], over: Mapping[st
     Files are written into `folder`, for this user alone.
 
     Raises:
-        OperatorError: a setting is not right any more, or needs a file that the archive has not.
+        OperatorError: a setting is not right any more, or needs a file that the archive has not, or it is of a later
+            version.
     """
-    values = {**manifest.given, **manifest.settings}
+    values = _of_today({**manifest.given, **manifest.settings})
     values = {name: value for name, value in values.items() if name in variables() and not name.endswith("_file")}
+    if "ai_version" not in over:
+        values |= _version(str(values.pop("ai_version", manifest.version)))
     for name, content in _files(contents).items():
         if name.startswith("ai_tls_") and values.get("ai_tls") != "own":
             continue
@@ -42,6 +48,33 @@ def settings(manifest: Manifest, contents: Mapping[str, bytes], over: Mapping[st
             hint="Give what is missing: --set NAME=VALUE",
             exit_code=BLOCKED,
         ) from None
+
+
+def left_out(manifest: Manifest) -> list[str]:
+    """Return the names of settings that this version does not have, and so does not restore."""
+    return sorted(name for name in _of_today(manifest.settings) if name not in variables())
+
+
+def _of_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {renamed().get(name, name): value for name, value in values.items()}
+
+
+def _version(was: str) -> dict[str, str]:
+    """Return which version is brought: this checkout's, whose roles were tried with no other; a tag of one's own stays.
+
+    Raises:
+        OperatorError: it was a later one.
+    """
+    before, now = (_RELEASE.fullmatch(words) for words in (was, __version__))
+    if not before or not now:
+        return {"ai_version": was} if was else {}
+    if tuple(map(int, before.groups())) > tuple(map(int, now.groups())):
+        raise OperatorError(
+            f"The archive is of version {was}, and this checkout is {__version__}; nothing was touched.",
+            hint=f"Update this checkout. To go back with it: --set ai_version={__version__}",
+            exit_code=BLOCKED,
+        )
+    return {}
 
 
 def _files(contents: Mapping[str, bytes]) -> dict[str, str]:

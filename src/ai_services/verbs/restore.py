@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,12 +22,11 @@ from ai_services.host import connect
 from ai_services.host.phases import Story, duration
 from ai_services.host.playbook import Run, log_path
 from ai_services.host.settings import HostSettings
-from ai_services.host.settings_load import public
 from ai_services.host.target import Target
 from ai_services.host.values import collect
 from ai_services.local.home import Home
 from ai_services.verbs import ask, backup
-from ai_services.verbs.deploy import SITE, address, failed, interrupted
+from ai_services.verbs.deploy import SITE, address, failed, interrupted, split
 from ai_services.verbs.host import HostWish
 from ai_services.verbs.output import print_json
 
@@ -88,6 +89,13 @@ def _keys(wish: Wish, home: Home) -> Keys:
 def _verified(wish: Wish, target: Target, manifest: Manifest, screen: Screen) -> dict[str, Any]:
     try:
         target = connect.reach(target, screen, host_key=wish.host_key)
+        there = comparing.look(target).manifest
+        if there and not comparing.is_of(manifest, there):
+            screen.warn(
+                f"This backup is one of {manifest.domain or manifest.host}, and {target} is "
+                f"{there.domain or there.host}: that its own can be opened is not shown, so nothing is noted there."
+            )
+            return {"host": str(target), "verified": True, "noted": False, **_of(manifest)}
         onhost.record(target, proven={"id": manifest.id, "made": manifest.made, "how": "verified"})
     except OperatorError as error:
         # The archive is proven all the same: it may be all that is left of the host.
@@ -105,10 +113,11 @@ def _restored(
     wish: Wish, target: Target, source: BinaryIO, keys: Keys, proven: Proven, home: Home, screen: Screen
 ) -> dict[str, Any]:
     manifest = proven.manifest
-    there = comparing.look(target)
+    there, run = comparing.look(target), secrets.token_hex(8)
     _show(wish, target, manifest, there, screen)
     with opening.in_memory() as folder:
         settings = restored_settings.settings(manifest, proven.contents, _over(wish), folder)
+        _say_what_differs(manifest, settings, screen)
         if not wish.yes:
             replaces = there.manifest or there.kept
             wanted = target.host if replaces else "yes"
@@ -116,13 +125,16 @@ def _restored(
             ask.agree(wanted, question, "restored")
         before = _backed_up(wish, target, home, screen) if there.manifest and wish.backup else None
         try:
-            _send(target, source, keys, "lay-out")
-            _deploy(wish, target, settings, home, screen)
-        except BaseException:
+            _send(target, source, keys, "lay-out", run)
+            _deploy(wish, target, settings, run, home, screen)
+        except BaseException as error:
             with suppress(OperatorError):
-                onhost.ask(target, "drop")
+                onhost.ask(target, "drop", run)
+            if before and isinstance(error, OperatorError):
+                back = shlex.join(["./ai", "restore", wish.host, before])
+                error.hint = f"{error.hint}\n  Or back to what it was: {back}".strip()
             raise
-        onhost.ask(target, "drop")
+        onhost.ask(target, "drop", run)
     skipped = _streams(target, source, keys, manifest, screen)
     differs = _compared(target, manifest, screen)
     onhost.record(target, proven={"id": manifest.id, "made": manifest.made, "how": "restored"})
@@ -156,6 +168,13 @@ def _show(wish: Wish, target: Target, manifest: Manifest, there: There, screen: 
         screen.say(f"  - {line}")
 
 
+def _say_what_differs(manifest: Manifest, settings: HostSettings, screen: Screen) -> None:
+    if manifest.version and settings.ai_version != manifest.version:
+        screen.warn(f"It will have version {settings.ai_version}; the archive is of {manifest.version}.")
+    if names := restored_settings.left_out(manifest):
+        screen.warn(f"Settings that this version does not have are left out: {', '.join(names)}")
+
+
 def _backed_up(wish: Wish, target: Target, home: Home, screen: Screen) -> str:
     to = Seal((backup.own_recipient(home, screen),))
     try:
@@ -184,13 +203,14 @@ def _send(target: Target, source: BinaryIO, keys: Keys, *words: str) -> str:
     return said
 
 
-def _deploy(wish: Wish, target: Target, settings: HostSettings, home: Home, screen: Screen) -> None:
+def _deploy(wish: Wish, target: Target, settings: HostSettings, run: str, home: Home, screen: Screen) -> None:
     log = log_path(home.logs, "restore", target)
     screen.say(f"Deploying; log: {log}")
     story = Story(screen)
-    variables = {**public(settings), "ai_stack_restores": True, "ai_stack_why": "restore"}
+    public, texts = split(settings)
+    variables = {**public, "ai_stack_restores": run, "ai_stack_why": "restore"}
     try:
-        status = Run(SITE, target, variables, log, (), {}, wish.verbose).go(story.take, story.tick)
+        status = Run(SITE, target, variables, log, (), texts, wish.verbose).go(story.take, story.tick)
     except KeyboardInterrupt:
         doing = story.doing
         story.close()
@@ -206,7 +226,9 @@ def _deploy(wish: Wish, target: Target, settings: HostSettings, home: Home, scre
 
 
 def _again(wish: Wish) -> str:
-    return f"./ai restore {wish.host} {wish.archive}"
+    options = [word for path in wish.identities for word in ("--identity", path)]
+    options += ["--passphrase-file", wish.passphrase_file] if wish.passphrase_file else []
+    return shlex.join(["./ai", "restore", wish.host, wish.archive, *options])
 
 
 def _streams(target: Target, source: BinaryIO, keys: Keys, manifest: Manifest, screen: Screen) -> list[str]:

@@ -19,20 +19,27 @@ from ai_services.backup.host.reader import FileRead, PartRead, events
 from ai_services.backup.host.services import Declared
 
 PROGRAM = "ai-backup"
+_RUN = "run"
 
 
-def lay_out(source: BinaryIO, place: Path, program: Path | None = None) -> None:
+class OtherRunError(Exception):
+    """Two restores are at work on one host; the message says what to do."""
+
+
+def lay_out(source: BinaryIO, place: Path, run: str, program: Path | None = None) -> None:
     """Write the files of an archive that are taken up, whole or not at all, into the new directory `place`.
 
-    `program` is copied beside them, for whoever takes them up.
+    `run` is the number of the restore that will take them up; `program` is copied beside them, for whoever does.
 
     Raises:
         ArchiveError: it is not ours or not whole; nothing is laid out then.
         CertificateError: the same, for a renewal that is not ours.
     """
-    scratch = place.with_name(f".{place.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
     place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    # What a run left that was killed has keys in it.
+    for left in place.parent.glob(f"{place.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = place.with_name(f"{place.name}.{os.getpid()}")
     scratch.mkdir(mode=0o700)
     try:
         for event in events(source):
@@ -44,6 +51,7 @@ def lay_out(source: BinaryIO, place: Path, program: Path | None = None) -> None:
                     write_file(target, event.content, event.entry.mode, (event.entry.uid, event.entry.gid))
         for conf in sorted((scratch / "letsencrypt" / "renewal").glob("*.conf")):
             certificates.check_renewal(conf)
+        (scratch / _RUN).write_text(run, encoding="ascii")
         if program:
             shutil.copyfile(program, scratch / PROGRAM)
         shutil.rmtree(place, ignore_errors=True)
@@ -53,8 +61,33 @@ def lay_out(source: BinaryIO, place: Path, program: Path | None = None) -> None:
         raise
 
 
-def take(what: str, root: Path) -> list[str]:
-    """Put `secrets` or `letsencrypt` to its place and forget that it was laid out; returns the paths that changed."""
+def drop(root: Path, run: str | None = None) -> None:
+    """Forget what is laid out; if a `run` is named, only what was laid out by that."""
+    place = root / places.RESTORE
+    if run is None or _laid_out_by(place) == run:
+        for path in (place, *place.parent.glob(f"{place.name}.*")):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _laid_out_by(place: Path) -> str:
+    try:
+        return (place / _RUN).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def take(what: str, run: str, root: Path) -> list[str]:
+    """Put `secrets` or `letsencrypt` to its place and forget that it was laid out; returns the paths that changed.
+
+    Raises:
+        OtherRunError: what lies there was not laid out by `run`; keys must not be made anew in its place.
+        CertificateError: as `certificates.take_up` does.
+    """
+    if _laid_out_by(root / places.RESTORE) != run:
+        raise OtherRunError(
+            "What this restore had laid out is not here any more: another one has put its own in its place. "
+            "Nothing was taken; run it again."
+        )
     staged = root / places.RESTORE / what
     if what not in places.TAKEN_UP or not staged.is_dir():
         return []

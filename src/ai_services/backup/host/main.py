@@ -1,9 +1,9 @@
 """`ai-backup`: on a host, as root. Sent by ./ai for one call, or installed by the role `backup`.
 
 collect           write an archive to standard output, in the clear; {"given": {…}} comes on standard input
-lay-out           read an archive from standard input and lay its keys and certificates out for the roles
-drop              forget what was laid out
-take NAME         put what was laid out (secrets, letsencrypt) to its place
+lay-out RUN       read an archive from standard input and lay its keys and certificates out for the roles
+drop [RUN]        forget what was laid out (by that run)
+take NAME RUN     put what that run laid out (secrets, letsencrypt) to its place
 streams           read an archive from standard input and give each service what it saved
 run               what the timer does: collect, seal, keep, remove the oldest, note how it went
 ended             note that the timer's run was killed, if it was
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,15 +38,16 @@ def _collect() -> None:
 
 def _lay_out() -> None:
     # The roles call it by its name there, also after a reboot.
-    layout.lay_out(sys.stdin.buffer, _ROOT / places.RESTORE, Path(__file__).parents[3])
+    scheduled.wait_for_quiet(_WAIT_S, "nothing was laid out")
+    layout.lay_out(sys.stdin.buffer, _ROOT / places.RESTORE, sys.argv[2], Path(__file__).parents[3])
 
 
 def _drop() -> None:
-    shutil.rmtree(_ROOT / places.RESTORE, ignore_errors=True)
+    layout.drop(_ROOT, sys.argv[2] if len(sys.argv) > 2 else None)
 
 
 def _take() -> None:
-    for line in layout.take(sys.argv[2], _ROOT):
+    for line in layout.take(sys.argv[2], sys.argv[3], _ROOT):
         _say(line)
 
 
@@ -104,5 +104,5 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except scheduled.EXPECTED as error:
+    except (*scheduled.EXPECTED, layout.OtherRunError) as error:
         sys.exit(scheduled.words(error))

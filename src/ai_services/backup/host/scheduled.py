@@ -132,8 +132,8 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def wait_for_quiet(wait_s: float) -> None:
-    """Wait until nobody changes this host, but no longer than that.
+def wait_for_quiet(wait_s: float, vain: str = "no backup was made") -> None:
+    """Wait until nobody changes this host, but no longer than that; `vain` says what was not done then.
 
     Raises:
         CollectError: somebody still does.
@@ -141,7 +141,7 @@ def wait_for_quiet(wait_s: float) -> None:
     until = time.monotonic() + wait_s
     while _is_locked():
         if time.monotonic() > until:
-            raise CollectError(f"Somebody has been changing this host for {wait_s:.0f} s and more: no backup was made.")
+            raise CollectError(f"Somebody has been changing this host for {wait_s:.0f} s and more: {vain}.")
         time.sleep(_LOOK_EVERY_S)
 
 
