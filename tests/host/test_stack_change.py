@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ai_stack import admin, compose, durable, engines, gateway, history, journal, releases, reserve, switch, tool
+from ai_stack import (
+    admin,
+    compose,
+    durable,
+    engines,
+    gateway,
+    history,
+    journal,
+    observe,
+    releases,
+    reserve,
+    switch,
+    tool,
+)
 from ai_stack.activate import ActivationError, activate
 from ai_stack.admin import Admin, AdminError
 from ai_stack.change import Change
@@ -171,7 +184,8 @@ class World:
     # -- the gateway
 
     def call(self, port: int, path: str, timeout_s: float) -> dict[str, Any]:
-        if not any(one["State"] == "running" and one["port"] == port for one in self.of("gateway")):
+        answers = [one for one in self.of("gateway") if one["State"] == "running" and one["digest"] not in self.sick]
+        if not any(one["port"] == port for one in answers):
             raise AdminError(0, "nobody listens")
         if path == "/api/admin/backends":
             rows = [
@@ -352,6 +366,17 @@ def test_what_does_not_become_healthy_is_taken_back(hosts: Callable[[], Host], f
         host.activate("B")
     host.serves("A")
     assert {row["id"]: row["state"] for row in history.releases(host.root)}[host.ids["B"]] == "failed"
+
+
+def test_a_gateway_that_hangs_is_exchanged_though_its_callers_wait_for_it(
+    hosts: Callable[[], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections never end; a deploy is what somebody does about that."""
+    host = hosts()
+    host.world.sick.add("g1")
+    monkeypatch.setattr(observe, "callers", lambda *_: 3)
+    activate(dataclasses.replace(host.change("B"), drain_s=0.05))
+    host.serves("B")
 
 
 def test_what_is_healthy_and_deaf_is_taken_back(hosts: Callable[[], Host]) -> None:

@@ -167,10 +167,18 @@ def _busy(change: Change, admin: Admin, old: Container) -> int:
     try:
         state = admin.state()
     except AdminError:
+        # One that hangs would keep its callers, and itself, for ever.
+        if _is_given_up(change, old):
+            return 0
         state = None
     if state is not None and "in_flight" in state:
         return int(state["in_flight"])
     return observe.callers(change.engine, old.id)
+
+
+def _is_given_up(change: Change, one: Container) -> bool:
+    found = change.engine.container(one.id) or {}
+    return bool(found.get("State", {}).get("Health", {}).get("Status") == "unhealthy")
 
 
 def _remove(change: Change, old: Container) -> None:
