@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from service_kit.errors import ServiceError
+from service_kit.errors import ServiceError, shutting_down
 from service_kit.log import get_logger
 from whisper_api import metrics
 from whisper_api.decode import Samples
@@ -67,7 +67,7 @@ class TaskQueue:
                 await self._loop
         for task in self._waiting.values():
             if not task.result.done():
-                task.result.set_exception(_shutting_down())
+                task.result.set_exception(shutting_down())
 
     def take_place(self) -> Place:
         """A place for a new caller, to be used as a context manager. Raises ServiceError 429 when all are taken."""
@@ -153,7 +153,7 @@ class TaskQueue:
             if (current := asyncio.current_task()) is not None and current.cancelling():
                 self._work.cancel()
                 if not task.result.done():
-                    task.result.set_exception(_shutting_down())
+                    task.result.set_exception(shutting_down())
                 raise
             metrics.TASKS.labels("left").inc()
             task.result.cancel()
@@ -213,7 +213,3 @@ class Place:
     def position(self) -> int | None:
         """0 while it is being served, 1 for who is next, and so on; None before the samples are ready and after."""
         return self._queue._position(self._number)
-
-
-def _shutting_down() -> ServiceError:
-    return ServiceError(503, "shutting_down", "The server is stopping.", hint="Try again.", retry_after_s=5)

@@ -16,7 +16,7 @@ import msgspec
 
 from service_kit import docs
 from service_kit.auth import ApiKeys
-from service_kit.errors import ServiceError, error_response, internal_error, unauthorized
+from service_kit.errors import ServiceError, error_response, internal_error, shutting_down, unauthorized
 from service_kit.health import Readiness
 from service_kit.log import get_logger, request_id_var
 from service_kit.metrics import HttpMetrics
@@ -122,8 +122,11 @@ class ServiceShell:
             else:
                 await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            status = status or CLIENT_LEFT
-            raise
+            if status:
+                raise
+            # the server stops, and the grace it gave is over: who got nothing yet is told to come again
+            failure = "shutting_down"
+            await send_error(scope, send_with_id, shutting_down())
         except ServiceError as error:
             failure = error.code
             if status:

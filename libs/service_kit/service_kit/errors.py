@@ -61,6 +61,11 @@ def unauthorized(presented: bool) -> ServiceError:
     )
 
 
+def shutting_down() -> ServiceError:
+    """503 for whoever still waits when the service stops."""
+    return ServiceError(503, "shutting_down", "The server is stopping.", hint="Try again.", retry_after_s=5)
+
+
 def internal_error(request_id: str) -> ServiceError:
     """500 that tells the caller where to look and nothing of what is inside."""
     return ServiceError(

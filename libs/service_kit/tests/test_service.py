@@ -306,6 +306,23 @@ def test_shutdown_lets_a_running_request_finish(tmp_path: Path) -> None:
     process.wait(20)
 
 
+def test_who_still_waits_when_the_grace_is_over_is_told_to_come_again(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        process, port = _start(tmp_path, log, SHUTDOWN_GRACE_S="1")
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        head = f"GET /slow?seconds=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+        connection.sendall(head.encode())
+        while 'demo"} 2.0' not in _metrics(port):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        answer = _read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 5\r\n" in answer
+    assert b'"code":"shutting_down"' in answer
+    assert process.wait(20) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 def _metrics(port: int) -> str:
     return requests.get(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {KEY}"}, timeout=10).text
 
