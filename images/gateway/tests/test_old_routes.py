@@ -100,6 +100,41 @@ def test_keyless_are_exactly_these(keyless_house: House) -> None:
     assert requests.get(f"{keyless_house.url}/api/admin/backends", timeout=30).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET /asr/../api/tags", "GET /asr/..%2fapi/tags", "GET //v1/models", "GET /v1/models/", "GET /v1/models/x",
+        "GET /v1/models%2f..%2f..%2fapi/tags", "GET /api/v1/../tags", "GET /api/v1/logs", "GET /api/v1/",
+        "POST /asr/", "POST /ASR", "POST /asr;x=1", "POST /asr%00", "POST /asr%20", "POST /asr%3Foutput=json",
+        "GET http://x/api/tags", "POST http://x/asr/../generate", "OPTIONS /api/chat", "HEAD /api/tags",
+        "GET /metrics", "GET /docs", "GET /healthz/../metrics",
+    ],
+)  # fmt: skip
+async def test_no_spelling_opens_another_route(keyless_house: House, line: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", keyless_house.gateway.port)
+    writer.write(f"{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".encode())
+    assert b" 401 " in await reader.readline()
+    writer.close()
+
+
+@pytest.mark.parametrize("host", ["x", "api/admin", "127.0.0.1:1"])
+async def test_the_backend_is_no_matter_of_the_host_that_is_named(keyless_house: House, host: str) -> None:
+    """An address in the request line, or another Host, chooses nothing: the one backend is asked the table's path."""
+    heads: list[bytes] = []
+
+    async def speech(connection: Connection) -> None:
+        await connection.read_request()
+        heads.append(connection.head.split(b"\r\n")[0])
+        await answer(connection)
+
+    async with keyless_house.speech.playing(speech):
+        reader, writer = await asyncio.open_connection("127.0.0.1", keyless_house.gateway.port)
+        writer.write(f"POST http://{host}/asr?a=%2e%2E HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1\r\n\r\nx".encode())
+        assert (b" 200 " if host != "api/admin" else b" 401 ") in await reader.readline()
+        writer.close()
+    assert heads == ([b"POST /asr?a=%2e%2E HTTP/1.1"] if host != "api/admin" else [])
+
+
 def test_only_the_named_service_is_keyless(tmp_path: Path) -> None:
     with house_over(tmp_path, OLD_API="asr", OLD_API_KEYLESS="true") as running:
         assert requests.post(f"{running.url}/asr", data=b"x", timeout=30).status_code == 503
