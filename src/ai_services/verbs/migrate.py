@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,22 @@ from ai_services.verbs.host import HostWish
 from ai_services.verbs.output import print_json
 
 
+_SECRETS = ("TF_VAR_ai_ghcr_token", "AI_GHCR_TOKEN")
+
+
 @dataclass(frozen=True)
 class Wish(HostWish):
-    """What the command line of `migrate` asked for; `service` names what to migrate where several may be meant."""
+    """What the command line of `migrate` asked for; `service` names what to migrate where several may be meant.
+
+    `data`: a rollback takes our models and keys, too.
+    """
 
     service: str | None = None
     ask_key: bool = False
     dry_run: bool = False
     yes: bool = False
     rollback: bool = False
+    data: bool = False
     finalize: bool = False
 
     def given(self) -> Given:
@@ -60,6 +68,9 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     """
     home, screen = Home.current(), Screen(json=as_json)
     target, given = wish.target(home), wish.given()
+    for name in _SECRETS:
+        # Taken: no process that is started from here on has it in its environment.
+        os.environ.pop(name, None)
     home.create_root()
     target = connect.reach(target, screen, host_key=wish.host_key)
     with Remote.open(target, screen) as remote:
@@ -77,7 +88,8 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             _adopt_again(given, remote, home)
             return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
         report.show_found(found, screen)
-        made, settings = _planned(wish, found, given, remote, home, screen, as_json=as_json)
+        with _kept(_adopted(home, target), is_kept=not wish.dry_run):
+            made, settings = _planned(wish, found, given, remote, home, screen, as_json=as_json)
         if wish.dry_run:
             if as_json:
                 print_json({"host": str(target), "found": found.as_dict(), "plan": made.as_dict()})
@@ -120,6 +132,20 @@ def _planned(
     return made, settings
 
 
+@contextlib.contextmanager
+def _kept(folder: Path, *, is_kept: bool) -> Iterator[None]:
+    """Leave no copy of the host's secrets here where nothing is going to be done; an earlier run's stay."""
+    before = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    try:
+        yield
+    finally:
+        for path in [] if is_kept or not folder.is_dir() else list(folder.iterdir()):
+            if path.name not in (before or ()):
+                path.unlink()
+        if before is None and not is_kept and folder.is_dir():
+            folder.rmdir()
+
+
 def _adopted(home: Home, target: Target) -> Path:
     return home.root / "adopted" / target.file_name
 
@@ -144,7 +170,7 @@ def _refused(refusals: Iterable[Note], target: Target) -> OperatorError:
 def _end(wish: Wish, remote: Remote, home: Home, screen: Screen) -> do.Report:
     around = _around(wish, remote, home, screen)
     if wish.rollback:
-        return do.roll_back(yes=wish.yes, **around)
+        return do.roll_back(data=wish.data, yes=wish.yes, **around)
     return do.finalize(yes=wish.yes, **around)
 
 
