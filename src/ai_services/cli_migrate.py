@@ -60,7 +60,6 @@ def migrate(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Bring the old service back as it was; possible until --finalize.")
     ] = False,
-    data: Annotated[bool, typer.Option("--data", help="With --rollback: take our models and API keys, too.")] = False,
     finalize: Annotated[
         bool, typer.Option("--finalize", help="Remove what was kept of the old service; no way back afterwards.")
     ] = False,
@@ -80,12 +79,9 @@ def migrate(
             raise OperatorError(
                 "--dry-run, --rollback and --finalize exclude each other.", hint="Give one.", exit_code=USAGE
             )
-        if data and not rollback:
-            raise OperatorError("--data is for --rollback.", hint="Leave it out, or add --rollback.", exit_code=USAGE)
         wish = Wish(
             host, {"ai_domain": domain, "ai_github_owner": owner}, pairs or (), config, user, key, host_key, verbose,
-            service=service, ask_key=ask_key, dry_run=dry_run, yes=yes, rollback=rollback, data=data,
-            finalize=finalize,
+            service=service, ask_key=ask_key, dry_run=dry_run, yes=yes, rollback=rollback, finalize=finalize,
         )  # fmt: skip
         return run(wish, as_json=json)
 

@@ -16,7 +16,6 @@ from ai_services.cli import app
 from ai_services.exits import BLOCKED, OK, USAGE
 from ai_services.host import connect
 from ai_services.host.remote import Remote
-from ai_services.migrate import do
 from ai_services.verbs import migrate
 
 from .worlds import Seen, seen
@@ -109,27 +108,6 @@ class TestRefused:
 
     def test_ends_that_exclude_each_other(self, world: Seen) -> None:
         assert ai("gpu-1", "--rollback", "--finalize").exit_code == USAGE
-
-    def test_data_without_a_way_back(self, world: Seen) -> None:
-        """What is taken off with --data is ours; without --rollback nothing of ours is taken off."""
-        done = ai("gpu-1", "--data", "--yes")
-        assert done.exit_code == USAGE
-        assert "--data is for --rollback" in done.stderr
-
-
-@pytest.mark.parametrize("data", [False, True])
-def test_a_rollback_takes_models_and_keys_only_where_that_is_asked_for(
-    world: Seen, monkeypatch: pytest.MonkeyPatch, data: bool
-) -> None:
-    taken: list[bool] = []
-
-    def roll_back(*, data: bool, **_: object) -> do.Report:
-        taken.append(data)
-        return do.Report("gpu-1", "rolled back", 1.0, None)
-
-    monkeypatch.setattr(do, "roll_back", roll_back)
-    assert ai("gpu-1", "--rollback", "--yes", *(["--data"] if data else [])).exit_code == OK
-    assert taken == [data]
 
 
 def test_one_that_was_begun_is_not_planned_anew(world: Seen) -> None:

@@ -37,17 +37,13 @@ _SECRETS = ("TF_VAR_ai_ghcr_token", "AI_GHCR_TOKEN")
 
 @dataclass(frozen=True)
 class Wish(HostWish):
-    """What the command line of `migrate` asked for; `service` names what to migrate where several may be meant.
-
-    `data`: a rollback takes our models and keys, too.
-    """
+    """What the command line of `migrate` asked for; `service` names what to migrate where several may be meant."""
 
     service: str | None = None
     ask_key: bool = False
     dry_run: bool = False
     yes: bool = False
     rollback: bool = False
-    data: bool = False
     finalize: bool = False
 
     def given(self) -> Given:
@@ -170,7 +166,7 @@ def _refused(refusals: Iterable[Note], target: Target) -> OperatorError:
 def _end(wish: Wish, remote: Remote, home: Home, screen: Screen) -> do.Report:
     around = _around(wish, remote, home, screen)
     if wish.rollback:
-        return do.roll_back(data=wish.data, yes=wish.yes, **around)
+        return do.roll_back(yes=wish.yes, **around)
     return do.finalize(yes=wish.yes, **around)
 
 
