@@ -387,6 +387,21 @@ def test_what_is_healthy_and_deaf_is_taken_back(hosts: Callable[[], Host]) -> No
     host.serves("A")
 
 
+def test_what_nobody_foresaw_is_taken_back_too(hosts: Callable[[], Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    host = hosts()
+    waits = compose.Compose.wait_healthy
+
+    def odd(own: compose.Compose, *rest: Any) -> None:
+        if own.release_dir.name == host.ids["B"] and ["whisper-api"] in rest:
+            raise KeyError("Health")
+        waits(own, *rest)
+
+    monkeypatch.setattr(compose.Compose, "wait_healthy", odd)
+    with pytest.raises(ActivationError, match=r"'Health'(.|\n)*serves again"):
+        host.activate("B")
+    host.serves("A")
+
+
 def test_what_is_asked_under_a_pause_gets_no_more_time_than_callers_have(hosts: Callable[[], Host]) -> None:
     host = hosts()
     host.activate("B")

@@ -65,10 +65,12 @@ def _carry_out(change: Change, before: str | None, todo: list[str], reserve: Res
             change.say("; ".join(todo) or "nothing to start")
             _reach(change, before)
             change.store.switch(change.release)
-    except _FAULTS as error:
-        # If it was for want of room, what was kept for the way back is given free now.
+    except Exception as error:
+        # Also what nobody foresaw: a host is not left between two releases. If it was for want of room, what was kept
+        # for the way back is given free now.
         reserve.free()
-        raise ActivationError(f"{error}\n{_undo(change, before)}") from error
+        words = str(error) if isinstance(error, _FAULTS) else f"{type(error).__name__}: {error}"
+        raise ActivationError(f"{words}\n{_undo(change, before)}") from error
     _close(change)
 
 
@@ -144,7 +146,7 @@ def _undo(change: Change, before: str | None) -> str:
             _reach(back, None)
             # It names the one that did not work where that was lost at the very last.
             back.store.switch(before)
-    except _FAULTS as error:
+    except Exception as error:  # as above: what serves now is said whatever went wrong
         return f"Release {before} served before it and could not be brought back either: {error}"
     _close(change)
     return f"Release {before}, which served before it, serves again."

@@ -199,7 +199,7 @@ class Compose:
         try:
             done = subprocess.run(
                 ["docker", *arguments],
-                capture_output=True, text=True, timeout=timeout_s, env=environment, check=False,
+                capture_output=True, text=True, errors="replace", timeout=timeout_s, env=environment, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise ComposeError(f"{named} did not end within {timeout_s:g} s.") from error
