@@ -189,3 +189,15 @@ def test_a_host_that_is_being_changed_makes_none(fixed: Fixed, tmp_path: Path) -
         with pytest.raises(CollectError, match="has been changing this host"):
             scheduled.run(fixed.folder)
     assert scheduled.run(fixed.folder).size == len(b"sealed")
+
+
+def test_when_the_next_one_is_due_is_noted_for_the_doctor(fixed: Fixed, tmp_path: Path) -> None:
+    """One that comes round every Monday is not late on a Thursday; and a backup by hand takes nothing of that away."""
+    world.put(tmp_path / "bin" / "systemctl", "#!/bin/sh\necho 'Mon 2026-11-23 03:37:12 UTC'\n", 0o755)
+    fixed.patch.setattr(scheduled, "_PLAIN", {"PATH": f"{tmp_path / 'bin'}:/bin", "LC_ALL": "C"})
+    scheduled.run(fixed.folder)
+    record.note({"made": {"ok": True, "id": "1", "where": "by hand"}}, fixed.note)
+    assert observe_release.backup(fixed.root / "opt/ai")["next"] == "2026-11-23T03:37:12Z"
+    world.put(tmp_path / "bin" / "systemctl", "#!/bin/sh\necho n/a\n", 0o755)
+    scheduled.run(fixed.folder)
+    assert observe_release.backup(fixed.root / "opt/ai")["next"] == ""

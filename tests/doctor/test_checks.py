@@ -86,6 +86,7 @@ WELL: dict[str, Any] = {
     "backup": {
         "configured": True, "ok": True, "time": "", "age_s": 3600.0, "detail": "", "good": "",
         "proven": "2026-11-21T12:00:00Z", "proven_age_s": 3600.0, "proven_how": "restored",
+        "proven_made": "", "next": "", "late_s": 0.0,
     },
 }  # fmt: skip
 
@@ -232,6 +233,11 @@ BAD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("backup", "failed", "failed at", {"backup__ok": False}),
     ("backup", "warning", "3.0 days ago", {"backup__age_s": 3 * 86_400.0}),
     ("backup", "failed", "9.0 days ago", {"backup__age_s": 9 * 86_400.0}),
+    ("backup", "warning", "in the future", {"backup__age_s": -7200.0, "backup__time": "2036-01-01T00:00:00Z"}),
+    ("backup", "ok", "6.0 days ago", {"backup__age_s": 6 * 86_400.0, "backup__next": "x", "backup__late_s": -86_400.0}),
+    ("backup", "warning", "9.0 days ago", {"backup__age_s": 9 * 86_400.0, "backup__next": "x", "backup__late_s": 2 * 86_400.0}),
+    ("backup", "failed", "16.0 days ago", {"backup__age_s": 16 * 86_400.0, "backup__next": "x", "backup__late_s": 9 * 86_400.0}),
+    ("backup-proven", "ok", "the one of 2026-11-21", {"backup__proven_made": "2026-11-21T20:30:00Z"}),
     ("backup-proven", "warning", "no backup of this host was ever opened", {"backup__proven": ""}),
     ("backup-proven", "warning", "restored 100.0 days ago", {"backup__proven_age_s": 100 * 86_400.0}),
 ]  # fmt: skip

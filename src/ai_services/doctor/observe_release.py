@@ -243,7 +243,8 @@ def backup(home: Path = HOME) -> dict[str, Any]:
     """Return what the backups left in backup.json; times are UTC, ISO 8601, empty where there is none.
 
     `configured` (one was made or tried), and of the last one `ok`, `time`, `age_s` and `detail`; `good`: when one
-    succeeded; `proven`: when one was restored or seen to be restorable, `proven_age_s`, and `proven_how`.
+    succeeded; `next`: when the host makes its next by itself, `late_s` (past that); `proven`: when one was restored or
+    seen to be restorable, `proven_age_s`, `proven_how`, and `proven_made`: when that one was made.
     """
     path = home / "backup.json"
     note = read_json(path) if path.exists() else {}
@@ -256,11 +257,14 @@ def backup(home: Path = HOME) -> dict[str, Any]:
         "age_s": 0.0,
         "detail": str(note.get("detail", ""))[:200],
         "good": str(good.get("time", "")) if isinstance(good := note.get("good"), dict) else "",
+        "next": str(note.get("next", "")),
+        "late_s": 0.0,
         "proven": str(proven.get("time", "")),
         "proven_age_s": 0.0,
         "proven_how": str(proven.get("how", ""))[:40],
+        "proven_made": str(proven.get("made", ""))[:40],
     }
-    for moment, age in (("time", "age_s"), ("proven", "proven_age_s")):
+    for moment, age in (("time", "age_s"), ("next", "late_s"), ("proven", "proven_age_s")):
         if found[moment]:
             found[age] = _age_s(str(found[moment]), path)
     return found

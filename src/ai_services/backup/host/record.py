@@ -1,7 +1,7 @@
 """/opt/ai/backup.json: when the last backup was made, and when one was last seen to be restorable.
 
-{"time", "ok", "detail", "id", "where", "bytes"} of the last one, "good": {"time", "id", "where"} of the last that
-succeeded, "proven": {"time", "id", "made", "how"}; times are UTC, ISO 8601.
+{"time", "ok", "detail", "id", "where", "bytes"} of the last one, "next": when the timer's next is due, "good": {"time",
+"id", "where"} of the last that succeeded, "proven": {"time", "id", "made", "how"}; times are UTC, ISO 8601.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from typing import Any, Final
 from ai_services.backup.host.certificates import write_file
 
 PATH = Path("/opt/ai/backup.json")
-_MADE: Final[dict[str, type]] = {"ok": bool, "detail": str, "id": str, "where": str, "bytes": int}
+_MADE: Final[dict[str, type]] = {"ok": bool, "detail": str, "id": str, "where": str, "bytes": int, "next": str}
 _PROVEN: Final[dict[str, type]] = {"id": str, "made": str, "how": str}
 
 
 def utc_now() -> str:
     """Return the time as 2026-11-21T20:30:00Z."""
-    now = datetime.now(timezone.utc)  # noqa: UP017  (datetime.UTC came with 3.11; Ubuntu 22.04 has 3.10)
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return written(datetime.now(timezone.utc))  # noqa: UP017  (datetime.UTC came with 3.11; Ubuntu 22.04 has 3.10)
+
+
+def written(moment: datetime) -> str:
+    """Return a time that is UTC as it is written here."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def note(news: dict[str, Any], path: Path = PATH) -> None:
@@ -60,8 +64,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _with_news(known: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
     now = utc_now()
     if isinstance(made := news.get("made"), dict):
-        kept: dict[str, Any] = {name: known[name] for name in ("proven", "good") if name in known}
-        known = {"time": now, **_only(made, _MADE), **kept}
+        kept: dict[str, Any] = {name: known[name] for name in ("next", "proven", "good") if name in known}
+        known = {"time": now, **kept, **_only(made, _MADE)}
         if known.get("ok"):
             known["good"] = {"time": now, **_only(made, {"id": str, "where": str})}
     if isinstance(proven := news.get("proven"), dict):

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -29,6 +30,7 @@ FOLDER = Path("/opt/ai/backup")
 RUN_LOCK = Path("/run/ai-services/lock")
 _WAIT_S, _LOOK_EVERY_S = 3600.0, 1.0
 _BLOCK_BYTES = 2**18
+_PLAIN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 EXPECTED = (ArchiveError, CertificateError, CollectError, DeclarationError, DockerError, StoreError, OSError)
 
 
@@ -50,13 +52,24 @@ def run(folder: Path = FOLDER) -> Kept:
             place = _place(plan)
             name = name_of(found.manifest)
             kept = place.keep(name, lambda out: _seal(found, folder / "recipients", out))
-            record.note({"made": {"ok": True, "id": found.manifest.id, "where": kept.where, "bytes": kept.size}})
+            made = {"ok": True, "id": found.manifest.id, "where": kept.where, "bytes": kept.size, "next": next_due()}
+            record.note({"made": made})
             _remove_oldest(place, name, int(plan["keep"]))
     except Exception as error:
         with suppress(OSError):
             record.note({"made": {"ok": False, "detail": words(error), "where": ""}})
         raise
     return kept
+
+
+def next_due() -> str:
+    """Return when the timer makes the next one, as `record.utc_now` writes times; empty where it does not say."""
+    asked = ["systemctl", "show", "ai-backup.timer", "--property=NextElapseUSecRealtime", "--value", "--timestamp=utc"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False, env=_PLAIN).stdout
+        return record.written(datetime.strptime(f"{said.strip()} +0000", "%a %Y-%m-%d %H:%M:%S UTC %z"))
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return ""
 
 
 def _remove_oldest(place: Store, newest: str, keep: int) -> None:

@@ -6,6 +6,7 @@ from ai_services.doctor.verdict import Seen, Verdict, check, failed, ok, skipped
 
 GROUP = "upkeep"
 BACKUP_WARNING_S, BACKUP_FAILED_S = 2 * 86_400, 8 * 86_400
+CLOCK_TOLERANCE_S = 3600
 PROVEN_WARNING_S = 92 * 86_400
 # Packages that an unattended upgrade must leave alone; the first two decide (facts.md).
 HELD = ("nvidia-", "libnvidia-")
@@ -56,7 +57,8 @@ def backup(seen: Seen) -> Verdict:
 
     Read from `/opt/ai/backup.json`, where every backup notes how it went, by hand or by the timer. Without one, a lost
     disk takes keys, settings and models with it: a warning. Older than two days is a warning, older than eight or
-    failed is failed.
+    failed is failed; where the host makes them by itself more rarely, its next one counts instead: a day late, a week
+    late. One that is dated in the future is a warning: by it nothing is ever late.
     """
     found = seen["backup"]
     if not found["configured"]:
@@ -71,15 +73,17 @@ def backup(seen: Seen) -> Verdict:
             f"the last good one: {found['good'] or 'none'}",
             "`./ai backup HOST` says more; of the host's own, `journalctl -u ai-backup`",
         )
-    days = found["age_s"] / 86_400
-    said = f"{days:.1f} days ago"
-    if found["age_s"] > BACKUP_FAILED_S:
-        return failed(said, "Find out why it no longer runs: `systemctl list-timers`")
-    return (
-        warning(said, "Find out why it no longer runs: `systemctl list-timers`")
-        if found["age_s"] > BACKUP_WARNING_S
-        else ok(said)
-    )
+    if found["age_s"] < -CLOCK_TOLERANCE_S:
+        return warning(
+            f"the last one is dated {found['time']}, which is in the future", "`timedatectl`; then `./ai backup HOST`"
+        )
+    said = f"{found['age_s'] / 86_400:.1f} days ago"
+    why = "Find out why it no longer runs: `systemctl list-timers`"
+    # Of those that come round once a week or a month, the day it was due is what counts.
+    late_s = min(found["age_s"] - BACKUP_WARNING_S, found["late_s"] - 86_400 if found["next"] else float("inf"))
+    if late_s > BACKUP_FAILED_S - BACKUP_WARNING_S:
+        return failed(said, why)
+    return warning(said, why) if late_s > 0 else ok(said)
 
 
 @check("backup-proven", GROUP)
@@ -93,6 +97,7 @@ def backup_proven(seen: Seen) -> Verdict:
     found = seen["backup"]
     if found["proven"]:
         said = f"{found['proven_how'] or 'proven'} {found['proven_age_s'] / 86_400:.1f} days ago"
+        said += f", the one of {found['proven_made']}" if found["proven_made"] else ""
         if found["proven_age_s"] <= PROVEN_WARNING_S:
             return ok(said)
     elif not found["configured"]:
