@@ -85,7 +85,10 @@ class TakeOver:
             get_logger().info("taken_over" if not active else "given_back", backend=self._primary.name)
         self.active = active
         self._checked_at = time.monotonic()
-        self._doubts_settled = doubts
+        if healthy or active:
+            self._doubts_settled = doubts
+        else:
+            self.doubt()  # neither answered in time: who comes next looks again, or ours would be asked for ever
 
     async def _is_healthy(self) -> bool:
         return await self._upstream.probe(self._primary, "/health", CHECK_TIMEOUT_S) == 200

@@ -177,6 +177,19 @@ async def test_a_migration_is_rolled_back(migrating: Migrating) -> None:
         assert await transcribe(migrating) == (200, b"old")
 
 
+async def test_an_old_one_that_is_late_is_found_after_the_resume(migrating: Migrating) -> None:
+    """It missed the two seconds in which it was asked; nobody would look again, and ours is gone."""
+    async with service(migrating.speech, b"new"):
+        async with paused(migrating, "whisper-api"):
+            pass
+        await pause(migrating, "whisper-api")
+    assert (await resume(migrating, "whisper-api"))["standby"]["active"] is False
+    assert (await transcribe(migrating))[0] == 503
+    async with service(migrating.old, b"old"):
+        assert await transcribe(migrating) == (200, b"old")
+    assert (await state_of(migrating, "whisper-api"))["standby"]["active"] is True
+
+
 @pytest.mark.long
 async def test_ours_is_noticed_without_a_pause(migrating: Migrating) -> None:
     async with service(migrating.old, b"old"), service(migrating.speech, b"new"):
