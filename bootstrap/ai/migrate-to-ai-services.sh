@@ -14,7 +14,11 @@ fi
 
 ip=$1 owner=$2 token=$3 domain=$4
 shift 4
-[ "$token" != - ] || IFS= read -r token
+# A file without an end of line is read, too; nothing at all is no token.
+[ "$token" != - ] || IFS= read -r token || [ -n "$token" ] || {
+    printf '%s\n' "TOKEN is -, and standard input holds none." >&2
+    exit 2
+}
 
 # Who logged in was this user by default, unless IP itself or SSH's own configuration names one.
 case $ip in

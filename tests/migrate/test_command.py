@@ -162,3 +162,40 @@ class TestOtherDoors:
         done = self.call(checkout / "bootstrap/ai/migrate-to-ai-services.sh", "192.168.20.30")
         assert done.returncode == USAGE
         assert "IP OWNER TOKEN DOMAIN" in done.stderr
+
+
+class TestSecrets:
+    def test_the_token_is_in_no_later_process(self, world: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TF_VAR_ai_ghcr_token", "ghp_xxxx")
+        assert ai("gpu-1", "--dry-run").exit_code == OK
+        assert "TF_VAR_ai_ghcr_token" not in os.environ
+
+    def test_a_dry_run_leaves_no_copy_of_the_hosts_secrets(
+        self, world: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What an earlier run took stays: its migration wants it."""
+        (tmp_path / "ai.yml").write_text("ai_github_owner: octo-org\nai_domain: ai.example.com\n")
+        world["cloudflare"] = "/etc/letsencrypt/cloudflare.ini"
+        monkeypatch.setattr(Remote, "get", lambda *_, **__: iter([b"dns_cloudflare_api_token = t0ken\n"]))
+        kept = tmp_path / "home" / "adopted" / "gpu-1"
+        assert ai("gpu-1", "--dry-run").exit_code == OK
+        assert not kept.exists()
+        kept.mkdir(parents=True)
+        (kept / "cloudflare-token").write_text("t0ken\n")
+        assert ai("gpu-1", "--dry-run").exit_code == OK
+        assert [path.name for path in kept.iterdir()] == ["cloudflare-token"]
+
+    @pytest.mark.parametrize(("said", "status"), [("ghp_xxxx", 0), ("", USAGE)])
+    def test_a_token_from_a_file_without_an_end_of_line(self, tmp_path: Path, said: str, status: int) -> None:
+        script = tmp_path / "bootstrap" / "ai" / "migrate.sh"
+        script.parent.mkdir(parents=True)
+        script.write_bytes((TOP / "bootstrap/ai/migrate-to-ai-services.sh").read_bytes())
+        (tmp_path / "ai").write_text('#!/bin/sh\nprintf %s "$TF_VAR_ai_ghcr_token"\n')
+        for path in (script, tmp_path / "ai"):
+            path.chmod(0o755)
+        done = subprocess.run(
+            [script, "192.168.20.30", "o", "-", "d"], input=said, capture_output=True, text=True, check=False,
+            env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (status, said)
+        assert bool(done.stderr) is bool(status)

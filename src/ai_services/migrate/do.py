@@ -15,7 +15,7 @@ from ai_services.exits import BLOCKED, OperatorError
 from ai_services.host.phases import duration
 from ai_services.host.remote import Remote
 from ai_services.host.settings import HostSettings
-from ai_services.host.settings_load import SettingsError, load
+from ai_services.host.settings_load import SettingsError, load, public
 from ai_services.host.target import Target
 from ai_services.host.values import Given
 from ai_services.migrate import steps, undo
@@ -83,12 +83,14 @@ def resume(
                 exit_code=BLOCKED,
             )
         work.settings = _settings(work.order, given)
+        for line in _otherwise(work, given):
+            screen.warn(line)
         return _to_the_end(work, begun)
 
 
 def roll_back(
     *, remote: Remote, target: Target, screen: Screen, log: Path, again: str, verbose: bool = False,
-    data: bool = False, yes: bool = True,
+    yes: bool = True,
 ) -> Report:  # fmt: skip
     """Let the old service serve again, by the very files that were there, and take ours off.
 
@@ -99,10 +101,17 @@ def roll_back(
     work = Work(HostTool(remote), target, HostSettings(), screen, log, again, verbose)
     with _locked(work, "migrate --rollback"):
         _existing(work, "taken back")
-        undo.carry_out(work, data=data, yes=yes)
+        if work.state.get("finalizing"):
+            raise OperatorError(
+                "This migration was being made final: parts of the old service are gone.",
+                hint=f"Finish it: ./ai migrate {again} --finalize",
+                exit_code=BLOCKED,
+            )
+        waited = undo.carry_out(work, yes=yes)
     screen.say()
     screen.say(f"{target} is as it was before the migration ({duration(time.monotonic() - begun)}).")
-    return Report(str(target), "rolled back", round(time.monotonic() - begun, 1), log=str(log))
+    screen.say(f"Callers of speech waited {waited or 0:g} s at most.")
+    return Report(str(target), "rolled back", round(time.monotonic() - begun, 1), waited, log=str(log))
 
 
 def finalize(
@@ -187,6 +196,16 @@ def _existing(work: Work, what: str) -> None:
             hint=f"What is deployed here: ./ai history {work.again}",
             exit_code=BLOCKED,
         )
+
+
+def _otherwise(work: Work, given: Given | None) -> list[str]:
+    """What is given now and was not when the migration was planned: an ai.yml of another host, mostly."""
+    before, now = work.order["settings"], public(work.settings)
+    return [
+        f"{name} is {now[name]} now ({given.places.get(name, 'given') if given else ''}), and was {was} in the plan."
+        for name, was in before.items()
+        if name in now and now[name] != was and not name.endswith("_file")
+    ]
 
 
 def _settings(order: Order, given: Given | None) -> HostSettings:

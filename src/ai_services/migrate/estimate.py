@@ -17,6 +17,8 @@ _SLOW_MIB_S: Final = 60.0
 # Container up, health check, one real transcription; measured in the lab with tiny.en, on two shared cores.
 _START_S: Final = (4.0, 20.0)
 _BACKUP_MIB: Final = 64
+# So long the results of tasks can be fetched before their service stops (FETCHED_WITHIN_S in migration/old.py).
+_FETCHED_S: Final = 8.0
 
 
 def room(found: Found, settings: Mapping[str, Any], wanted: HostPlan) -> Room:
@@ -56,6 +58,9 @@ def waiting(found: Found, service: Service, wanted: HostPlan) -> Waiting:
         f"{_START_S[0]:.0f} to {_START_S[1]:.0f} s for the start and one real transcription. What runs at that moment "
         "is waited for besides: nothing is cut."
     )
+    if service.api == "whisper_api":
+        low, high = low + _FETCHED_S, high + _FETCHED_S
+        how += f" Its tasks are finished, and {_FETCHED_S:.0f} s are left to fetch their results."
     running = [client for client in found.clients if any(port.port == client.port for port in service.ports)]
     if running:
         count = sum(client.count for client in running)

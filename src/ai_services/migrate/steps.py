@@ -192,7 +192,7 @@ def carry_out(work: Work, steps: tuple[Step, ...] = STEPS) -> None:
             step.do(work)
         except OperatorError as error:
             if not step.marks:
-                _note(work, step, error)
+                note(work, step, error)
             raise OperatorError(
                 f"Step '{step.name}' ({step.title}) failed: {error.message}",
                 hint=f"{error.hint or ''}\n  Callers are answered as before. Go on after mending it: "
@@ -205,7 +205,8 @@ def carry_out(work: Work, steps: tuple[Step, ...] = STEPS) -> None:
         work.screen.done(f"{step.title:<34} {time.monotonic() - begun:6.1f} s")
 
 
-def _note(work: Work, step: Step, error: OperatorError) -> None:
+def note(work: Work, step: Step, error: OperatorError) -> None:
+    """Write down on the host that a step has failed, if the host can be reached."""
     try:
         work.tool.call("mark", step.name, "failed", error.message.splitlines()[0][:300])
     except OperatorError:

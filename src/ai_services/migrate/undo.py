@@ -10,15 +10,15 @@ from ai_services.exits import OperatorError
 from ai_services.host.settings import HostSettings
 from ai_services.host.settings_load import public
 from ai_services.migrate.order import Order
-from ai_services.migrate.steps import Step, Work
+from ai_services.migrate.steps import Step, Work, note
 from ai_services.verbs import ask
 
 # Requests of the longest recordings end by themselves.
 _DRAIN_S: Final = 900
 
 
-def carry_out(work: Work, *, data: bool, yes: bool) -> None:
-    """Go back, as far as the migration had come.
+def carry_out(work: Work, *, yes: bool) -> float | None:
+    """Go back, as far as the migration had come; returns how long callers of speech waited at most (s), if they did.
 
     Raises:
         OperatorError: nobody agreed, or a step failed; whoever called is still answered, and the next run goes on.
@@ -26,28 +26,38 @@ def carry_out(work: Work, *, data: bool, yes: bool) -> None:
     order, screen = work.order, work.screen
     screen.say(f"On {work.target} {order['old']['name']} will serve again, and ours goes:")
     for line in (
-        "the old service starts, and is heard working",
+        "callers of speech wait while ours ends what it has begun, and the old service starts and is heard working",
         "its site or port is as it was, byte for byte",
-        f"gateway, services and releases go{', models and keys too' if data else '; models and keys stay'}",
+        "gateway, services and releases go; models and keys stay (./ai destroy --data takes them afterwards)",
     ):
         screen.say(f"  - {line}")
     if not yes:
         ask.agree("yes", "Go on? (yes/no)", "changed")
-    work.settings = _for_removal(order, data=data)
+    work.settings = _for_removal(order)
     work.tool.call("phase", "undoing")
     work.read()
     for step in UNDO:
         begun = time.monotonic()
+        if not step.marks:
+            work.tool.call("mark", step.name, "begun")
         try:
             step.do(work)
         except OperatorError as error:
+            if not step.marks:
+                note(work, step, error)
             raise OperatorError(
                 f"Going back stopped at '{step.name}': {error.message}",
                 hint=f"{error.hint or ''}\n  Callers are answered. Go on after mending it: "
                 f"./ai migrate {work.again} --rollback".lstrip(),
                 exit_code=error.exit_code,
             ) from error
+        if not step.marks:
+            work.tool.call("mark", step.name, "done")
         screen.done(f"{step.title:<34} {time.monotonic() - begun:6.1f} s")
+        if step.name == "undo:old":
+            work.read()
+    waited: float | None = work.state.get("waited_back_s")
+    return waited
 
 
 def _old(work: Work) -> None:
@@ -83,7 +93,7 @@ UNDO: Final = (
     Step("undo:front", "The old front", _front, marks=True),
     Step("undo:drain", "Those under way are answered", _drain),
     Step("undo:ours", "Ours goes", _ours),
-    Step("undo:sweep", "No trace", _sweep),
+    Step("undo:sweep", "No trace", _sweep, marks=True),
 )
 
 
@@ -128,8 +138,8 @@ def packed(order: Order) -> bytes:
     return json.dumps(order, default=str).encode()
 
 
-def _for_removal(order: Order, *, data: bool) -> HostSettings:
+def _for_removal(order: Order) -> HostSettings:
     from ai_services.host.settings_load import load
 
     values = {name: value for name, value in order["settings"].items() if value is not None}
-    return load({**values, "ai_keep_data": not data}, "destroy")
+    return load({**values, "ai_keep_data": True}, "destroy")

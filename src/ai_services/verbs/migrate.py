@@ -31,7 +31,6 @@ from ai_services.verbs import ask
 from ai_services.verbs.host import HostWish
 from ai_services.verbs.output import print_json
 
-
 _SECRETS = ("TF_VAR_ai_ghcr_token", "AI_GHCR_TOKEN")
 
 

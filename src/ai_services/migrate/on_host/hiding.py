@@ -16,7 +16,10 @@ PLAIN = {
     "USE_GPU_IF_AVAILABLE", "UVICORN_HOST", "UVICORN_PORT", "WHISPER_MODEL", "WHISPER__COMPUTE_TYPE",
     "WHISPER__INFERENCE_DEVICE", "WHISPER__MODEL", "WHISPER__TTL", "XDG_CACHE_HOME",
 }  # fmt: skip
-_HIDDEN_NAME = r"[\w.-]*(?:api[-_]?key|secret|token|passw(?:or)?d|credential|authorization|private[-_]?key)[\w.-]*"
+_HIDDEN_NAME = (
+    r"[\w.-]*(?:api[-_]?key|secret|token|passw(?:or)?d|credential|authorization|(?:private|access)[-_]?key"
+    r"|secure_link_md5|x-auth)[\w.-]*"
+)
 _IN_TEXT = re.compile(
     rf"(?im)(\b{_HIDDEN_NAME}[\"']?\s*[:=\s]\s*)(?:(?:bearer|basic|digest)\s+)?(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s;,\"'{{}}]+)"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ai_services.doctor.observe_services import docker_api
 _ESTABLISHED = "01"
 _TABLE_LIMIT_BYTES = 16 << 20
 _DU_TIMEOUT_S = 25.0
+# All of them together: less than a look as a whole may take, or nothing of what was counted would be told.
+_ALL_S = 45.0
 _MODEL_MARKS = (
     ("ollama", ("models/manifests", "models/blobs", ".ollama/models")),
     ("huggingface", ("hub/models--", "models--", "huggingface/hub")),
@@ -24,12 +27,14 @@ _CACHES = (".cache/huggingface", ".cache/whisper", ".ollama", ".cache/faster-whi
 def sizes(paths: list[str]) -> dict[str, dict[str, Any]]:
     """Return `size_mib` (None where it took too long) and `holds` (huggingface, whisper, ollama or "") by path."""
     found = {}
+    ends_at = time.monotonic() + _ALL_S
     for path in list(dict.fromkeys(paths))[:40]:
         if not os.path.isdir(path):  # noqa: PTH112
             continue
         size: int | None = None
+        left_s = min(_DU_TIMEOUT_S, ends_at - time.monotonic())
         try:
-            said = run(["du", "-sxk", "--", path], _DU_TIMEOUT_S).out.split()
+            said = run(["du", "-sxk", "--", path], left_s).out.split() if left_s > 0.5 else []
             size = int(said[0]) // 1024 if said else None
         except (Unseen, ValueError):
             pass

@@ -113,10 +113,11 @@ class Old:
                 raise MigrationError(
                     f"The old container {one['name']} is not there any more: nothing can be brought back."
                 )
-            if found["Name"].lstrip("/") != one["name"]:
-                _do(["docker", "rename", one["id"], one["name"]])
             _do(["docker", "start", one["id"]], _STOP_S)
             _do(["docker", "update", f"--restart={one.get('restart') or 'no'}", one["id"]])
+            # Last: a name that somebody else has must keep nobody from being served.
+            if found["Name"].lstrip("/") != one["name"]:
+                _do(["docker", "rename", one["id"], one["name"]])
         for one in self.units:
             if one.get("enabled"):
                 _do(["systemctl", "enable", one["name"]])

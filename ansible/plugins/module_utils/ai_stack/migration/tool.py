@@ -189,11 +189,13 @@ def _changed(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sweep(chosen: argparse.Namespace) -> dict[str, Any]:
-    """After a rollback: nothing of the migration stays."""
-    state = _open()
+    """After a rollback: nothing of the migration stays but the journal, which says so."""
+    state, journal = _open(), _journal(chosen)
+    journal.write("migrate:undo:sweep", "begun", None)
     takeover.no_guard()
     relay.down()
     front.no_redirect()
+    journal.write("migrate:undo:sweep", "done", None, str(state.content["id"]))
     shutil.rmtree(ROOT / FOLDER)
     if state.content.get("made_root"):
         with contextlib.suppress(OSError):
@@ -207,6 +209,9 @@ def _finalize(chosen: argparse.Namespace) -> dict[str, Any]:
     """Remove what was kept of the old service; what is kept of its files and its models stays."""
     state = _open()
     engine, gone = Engine(), []
+    # From here on there is no way back, also if it is cut off.
+    state.keep(finalizing=True)
+    _journal(chosen).write("migrate:finalize", "begun", None, str(state.content["id"]))
     for one in state.old.get("containers") or []:
         if engine.container(one["id"]) is not None:
             _do(["docker", "rm", "--force", one["id"]])
@@ -233,6 +238,7 @@ def _finalize(chosen: argparse.Namespace) -> dict[str, Any]:
     takeover.no_guard()
     relay.down()
     state.keep(phase="finalized")
+    _journal(chosen).write("migrate:finalize", "done", None, "; ".join(gone))
     _journal(chosen).write("migrate", "finalized", None, "; ".join(gone))
     return {"gone": gone}
 
