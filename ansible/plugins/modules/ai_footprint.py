@@ -235,6 +235,9 @@ def keep_aside(role: str, path: Path, write: bool) -> dict[str, Any] | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
         (folder / name).chmod(0o600)
+        # Before the note names it, and before a role writes over the only other one.
+        sync(folder / name)
+        sync(folder)
     return {"copy": name, "mode": status.st_mode & 0o7777, "uid": status.st_uid, "gid": status.st_gid}
 
 
@@ -313,6 +316,16 @@ def write_json(path: Path, content: Note, mode: int) -> None:
         os.fsync(stream.fileno())
     fresh.chmod(mode)
     fresh.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a directory, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def as_json(content: Note) -> str:
