@@ -106,10 +106,8 @@ def _carry_out(chosen: argparse.Namespace, release: str) -> int:
     except Exception as error:
         # Whoever follows is told an end in every case.
         foreseen = isinstance(error, (ActivationError, LockedError, EngineError, OSError))
-        words = (
-            str(error) if foreseen else f"{type(error).__name__}: {error}. This is a fault in ai-services; report it."
-        )
-        teller.write({"end": "failed", "message": words, "seconds": round(time.monotonic() - begun, 1)})
+        why = str(error) if foreseen else f"{type(error).__name__}: {error}. This is a fault in ai-services; report it."
+        teller.write({"end": "failed", "message": why, "seconds": round(time.monotonic() - begun, 1)})
         if not foreseen:
             raise
         return LOCKED if isinstance(error, LockedError) else FAILED
