@@ -88,7 +88,7 @@ def test_errors_have_openais_shape(client: openai.OpenAI, door: str) -> None:
         client.chat.completions.create(model="no-such-model", messages=QUESTION)
     assert "no-such-model" in str(caught.value)
     with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model=MODEL, messages="no list")  # type: ignore[arg-type]
+        client.chat.completions.create(model=MODEL, messages="no list")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{door}/v1", api_key="wrong").models.list()
     broken = requests.post(f"{door}/v1/chat/completions", headers=AUTH, data=b"{oops", timeout=30)

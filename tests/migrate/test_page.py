@@ -47,7 +47,7 @@ def test_the_transcript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_option() -> None:
-    command = typer.main.get_command(app).commands["migrate"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands["migrate"]  # type: ignore[attr-defined]  # a group, said to be a command
     options = {name for item in command.params for name in item.opts if name.startswith("--")}
     assert {name for name in options if f"`{name}`" not in PAGE} == set()
 

@@ -56,7 +56,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
         monkeypatch.setattr(HostTool, name, lambda _, *words, told=told, **more: told(*words, **more))
     for name in ("bring", "lock", "release"):
         monkeypatch.setattr(HostTool, name, lambda *_: None)
-    monkeypatch.setattr(do.steps, "carry_out", lambda work: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(do.steps, "carry_out", lambda work: None)  # type: ignore[attr-defined]  # what `do` imports
     monkeypatch.setattr(Work, "play", lambda *_, **__: None)
     return made
 

@@ -48,7 +48,7 @@ def test_a_host_is_named_in_the_same_words_whatever_is_done_to_it() -> None:
             parameter.name: (parameter.opts, parameter.required, getattr(parameter, "help", ""))
             for parameter in command.params
         }
-        for verb, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+        for verb, command in get_command(app).commands.items()  # type: ignore[attr-defined]  # a group, said to be a command
         if verb in ("deploy", "destroy")
     }
     options = [{member.name for member in fields(wish)} for wish in (deploy.Wish, destroy.Wish)]

@@ -26,7 +26,7 @@ def test_the_catalogue() -> None:
 
 
 def test_verbs_and_options() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, said to be a command
     assert set(re.findall(r"^\| `\./ai (\w+)", PAGE, re.MULTILINE)) == set(commands)
     told = set(re.findall(r"^\| `(--[\w-]+)` \|", PAGE, re.MULTILINE))
     options = {name for item in commands["up"].params for name in (*item.opts, *item.secondary_opts)}

@@ -86,7 +86,7 @@ class TestCommands:
     def test_a_stream_that_is_left_ends_its_command(self, either: Remote) -> None:
         lines = either.lines("echo $$; yes")
         pid = int(next(lines))
-        lines.close()  # type: ignore[attr-defined]
+        lines.close()  # type: ignore[attr-defined]  # a generator, said to be an iterator
         wait_for_end(pid)
 
     def test_any_login_shell_and_any_quote(self, either: Remote) -> None:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped,unused-ignore]
+import jsonschema  # type: ignore[import-untyped,unused-ignore]  # it has no types
 import pytest
 import yaml
 from support.packages import unpacked

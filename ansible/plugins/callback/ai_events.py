@@ -48,7 +48,7 @@ class CallbackModule(CallbackBase):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         path = os.environ.get("AI_EVENTS")
-        self._file = Path(path).open("a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115
+        self._file = Path(path).open("a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115  # it lives as long as the run
         if self._file is None:
             self.disabled = True
         else:
@@ -59,7 +59,7 @@ class CallbackModule(CallbackBase):
         """Tell that a play begins."""
         self._write("play", name=play.get_name(), hosts=list(play.hosts))
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002  # Ansible's own signature
         """Tell that a task begins."""
         self._begin(task)
 

@@ -89,7 +89,7 @@ def _fetch(ask: dict[str, object], missing: list[str]) -> None:
     progress = Progress("models", "models", lock_about=ABOUT)
     language = [name for name in missing if name != ask["speech"]]
     if ask["speech"] in missing:
-        speech.fetch(str(ask["speech"]), list(ask["speech_run"]), progress)  # type: ignore[call-overload]
+        speech.fetch(str(ask["speech"]), list(ask["speech_run"]), progress)  # type: ignore[call-overload]  # a list, by the argument's spec
     if not language:
         return
     place = Path(str(ask["language_place"]))
@@ -97,7 +97,7 @@ def _fetch(ask: dict[str, object], missing: list[str]) -> None:
         needed = ollama.size_bytes(name)
         if needed is not None:
             ollama.check_room(name, place, needed)
-    with ollama.reachable(Engine(), "ollama", list(ask["language_run"])) as server:  # type: ignore[call-overload]
+    with ollama.reachable(Engine(), "ollama", list(ask["language_run"])) as server:  # type: ignore[call-overload]  # a list, by the argument's spec
         for name in language:
             server.pull(name, progress)
 

@@ -159,7 +159,7 @@ def test_a_streamed_wav_of_unknown_length_is_taken(
 
 
 class _Trap(http.server.BaseHTTPRequestHandler):
-    visits: list[str] = []  # noqa: RUF012
+    visits: list[str] = []  # noqa: RUF012  # one trap, one list
 
     def do_GET(self) -> None:
         self.visits.append(self.path)

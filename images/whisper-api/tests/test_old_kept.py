@@ -93,7 +93,7 @@ async def test_the_position_counts_down_to_the_one_being_served() -> None:
     queue.start()
     places = [queue.take_place() for _ in range(3)]
     assert [place.position for place in places] == [None, None, None]
-    samples = Samples(None, 1.0)  # type: ignore[arg-type]
+    samples = Samples(None, 1.0)  # type: ignore[arg-type]  # never read here
     works = [asyncio.create_task(place.transcribe(samples, Wishes())) for place in places]
     await begun.wait()
     assert [place.position for place in places] == [0, 1, 2]
@@ -126,7 +126,7 @@ async def test_who_leaves_a_stream_ends_its_work() -> None:
     work = _holding(closed)
     events = speaches._events(work, heard, speaches.Fields(stream=True), False)
     await anext(events)
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()  # type: ignore[attr-defined]  # a generator, said to be an iterator
     assert work.cancelled()
     assert closed == ["place"]
 
@@ -157,7 +157,7 @@ def _holding(closed: list[str]) -> asyncio.Task[Any]:
 
 @pytest.mark.parametrize("temperature", ["nan", "inf", "-1"])
 def test_a_temperature_that_is_none_is_refused(temperature: str) -> None:
-    upload = uploads.Upload(None, None, Form({"temperature": [temperature]}))  # type: ignore[arg-type]
+    upload = uploads.Upload(None, None, Form({"temperature": [temperature]}))  # type: ignore[arg-type]  # only the form is read
     with pytest.raises(uploads.InvalidFieldsError):
         speaches._fields(upload)
 
@@ -179,12 +179,12 @@ def test_bare_samples_get_a_head_that_a_wav_reader_understands() -> None:
     "name", ["whisper-1", "Systran/faster-whisper-medium", "deepdml/faster-whisper-large-v3-turbo"]
 )
 def test_every_whisper_model_is_answered_by_the_one_here(name: str) -> None:
-    assert speaches._is_here(name, _Named())  # type: ignore[arg-type]
+    assert speaches._is_here(name, _Named())  # type: ignore[arg-type]  # its name is all that is asked
 
 
 @pytest.mark.parametrize("name", ["nvidia/parakeet-tdt-0.6b", "hexgrad/Kokoro-82M"])
 def test_other_models_are_not_here(name: str) -> None:
-    assert not speaches._is_here(name, _Named())  # type: ignore[arg-type]
+    assert not speaches._is_here(name, _Named())  # type: ignore[arg-type]  # its name is all that is asked
 
 
 class _Named:
@@ -192,7 +192,7 @@ class _Named:
 
 
 def test_a_form_says_nothing_of_other_fields() -> None:
-    upload = uploads.Upload(None, None, Form({"model": ["whisper-1"], "vad_filter": ["maybe"]}))  # type: ignore[arg-type]
+    upload = uploads.Upload(None, None, Form({"model": ["whisper-1"], "vad_filter": ["maybe"]}))  # type: ignore[arg-type]  # only the form is read
     assert speaches._fields(upload).model == "whisper-1"
 
 

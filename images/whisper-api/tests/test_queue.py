@@ -69,7 +69,7 @@ def test_a_full_queue_refuses_with_retry_after_and_order_is_kept(
                 return text
 
             waiting.append(pool.submit(ask))
-            busy.wait_until(lambda number=number: busy.queue()["waiting"] == number + 1)  # type: ignore[misc]
+            busy.wait_until(lambda number=number: busy.queue()["waiting"] == number + 1)  # type: ignore[misc]  # mypy does not infer such a lambda
 
         status = busy.queue()
         assert status["queue_size"] == status["max_queue_size"] == PLACES

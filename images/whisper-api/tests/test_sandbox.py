@@ -24,7 +24,7 @@ from .conftest import Sounds
 
 def _with_decoder(work: Callable[[Decoder], Awaitable[object]], **settings: float) -> object:
     async def main() -> object:
-        decoder = Decoder(WhisperSettings(**settings))  # type: ignore[arg-type]
+        decoder = Decoder(WhisperSettings(**settings))  # type: ignore[arg-type]  # pydantic looks
         await decoder.start()
         try:
             return await work(decoder)
@@ -72,7 +72,7 @@ def test_many_files_are_decoded_side_by_side(sounds: Sounds, sentence: speech.Sp
             *(decoder.decode(file, tmp_path / f"{number}") for number, file in enumerate(files))
         )
 
-    for samples in _with_decoder(work):  # type: ignore[attr-defined]
+    for samples in _with_decoder(work):  # type: ignore[attr-defined]  # a list, from `work`
         assert samples.seconds == pytest.approx(sentence.duration_s, abs=0.2)
         assert samples.path.stat().st_size == samples.seconds * sound.BYTES_PER_SECOND
 

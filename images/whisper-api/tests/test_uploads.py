@@ -31,14 +31,14 @@ def _send(server: WhisperServer, more: str, *chunks: bytes) -> bytes:
 
 
 @pytest.mark.promise("S3.1")
-def test_an_announced_length_over_the_limit_is_refused_unread(strict_server: WhisperServer) -> None:  # noqa: F811
+def test_an_announced_length_over_the_limit_is_refused_unread(strict_server: WhisperServer) -> None:  # noqa: F811  # a fixture
     answer = _send(strict_server, "Content-Length: 500000000\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"file_too_large" in answer
 
 
 @pytest.mark.promise("S3.1")
-def test_a_body_of_unknown_length_is_cut_at_the_limit(strict_server: WhisperServer) -> None:  # noqa: F811
+def test_a_body_of_unknown_length_is_cut_at_the_limit(strict_server: WhisperServer) -> None:  # noqa: F811  # a fixture
     piece = bytes(65536)
     chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in (PART, *[piece] * 17)]
     answer = _send(strict_server, "Transfer-Encoding: chunked\r\n", *chunks)
@@ -47,7 +47,7 @@ def test_a_body_of_unknown_length_is_cut_at_the_limit(strict_server: WhisperServ
 
 
 @pytest.mark.promise("S3.1")
-def test_an_upload_that_stalls_loses_its_place(strict_server: WhisperServer) -> None:  # noqa: F811
+def test_an_upload_that_stalls_loses_its_place(strict_server: WhisperServer) -> None:  # noqa: F811  # a fixture
     answer = _send(strict_server, "Content-Length: 100000\r\n", PART)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"upload_stalled" in answer
@@ -55,7 +55,7 @@ def test_an_upload_that_stalls_loses_its_place(strict_server: WhisperServer) -> 
 
 
 @pytest.mark.promise("S3.1")
-def test_an_upload_that_is_given_up_leaves_nothing(strict_server: WhisperServer) -> None:  # noqa: F811
+def test_an_upload_that_is_given_up_leaves_nothing(strict_server: WhisperServer) -> None:  # noqa: F811  # a fixture
     with socket.create_connection(("127.0.0.1", strict_server.port), 20) as connection:
         connection.sendall(HEAD.format(key=KEY, more="Content-Length: 100000\r\n").encode() + PART + b"some")
         strict_server.wait_until(lambda: strict_server.queue()["preparing"] == 1)

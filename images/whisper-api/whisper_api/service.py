@@ -80,14 +80,14 @@ class Service:
 
     async def prepare(self, recording: Path, wishes: Wishes) -> Prepared:
         """Decode `recording` and remove it: from here on its samples are there, beside it. Raises ServiceError."""
-        if os.path.getsize(recording) == 0:  # noqa: ASYNC240, PTH202
+        if os.path.getsize(recording) == 0:  # noqa: ASYNC240, PTH202  # asks the kernel, in memory
             raise ServiceError(
                 400, "empty_file", "The file is empty.", hint="Send a recording in form field 'file'.", param="file"
             )
         wishes.check_model_can(self.settings.model_name, self.engine.facts)
         started_at = time.monotonic()
         samples = await self.decoder.decode(recording, recording.with_name("samples"))
-        os.unlink(recording)  # noqa: PTH108
+        os.unlink(recording)  # noqa: PTH108  # nothing to wait for there, either
         decode_s = time.monotonic() - started_at
         metrics.DECODE_SECONDS.observe(decode_s)
         return Prepared(samples, decode_s)

@@ -52,7 +52,7 @@ class SoundError(Exception):
 class Writable(Protocol):
     """Where the samples go."""
 
-    def write(self, data: bytes, /) -> int | None: ...  # noqa: D102
+    def write(self, data: bytes, /) -> int | None: ...  # noqa: D102  # as every file's
 
 
 def decode(source: BinaryIO, target: Writable, max_audio_s: float) -> float:

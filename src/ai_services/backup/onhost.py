@@ -35,9 +35,9 @@ class Call:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors, bufsize=2**18)
         assert self._process.stdin is not None  # noqa: S101  (asked for above)
-        assert self._process.stdout is not None  # noqa: S101
-        self.input: BinaryIO = self._process.stdin  # type: ignore[assignment]
-        self.output: BinaryIO = self._process.stdout  # type: ignore[assignment]
+        assert self._process.stdout is not None  # noqa: S101  (the same)
+        self.input: BinaryIO = self._process.stdin  # type: ignore[assignment]  # bytes, as no text is asked for
+        self.output: BinaryIO = self._process.stdout  # type: ignore[assignment]  # the same
         self._write(program)
 
     def _write(self, block: bytes) -> None:
@@ -80,7 +80,7 @@ class Call:
         self._process.wait()
 
 
-def ask(target: Target, *words: str, input: bytes = b"") -> str:  # noqa: A002
+def ask(target: Target, *words: str, input: bytes = b"") -> str:  # noqa: A002  # as subprocess calls it
     """Call the host's part once and return what it says. Raises as `Call.finish` does."""
     call = Call(target, *words)
     try:

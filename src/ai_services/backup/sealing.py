@@ -258,7 +258,7 @@ class _Decrypted:
     def reading(self) -> Iterator[BinaryIO]:
         self._thread.start()
         try:
-            yield _Ending(self._plain, self._ended)  # type: ignore[misc]
+            yield _Ending(self._plain, self._ended)  # type: ignore[misc]  # read() is all that is asked of it
         finally:
             self._plain.close()
             self._thread.join()

@@ -71,13 +71,13 @@ def _address(text: str) -> str:
 
 def _owners(inodes: set[str], root: Path) -> dict[str, int]:
     owners: dict[str, int] = {}
-    pids = sorted(int(entry) for entry in os.listdir(root / "proc") if entry.isdigit())  # noqa: PTH208
+    pids = sorted(int(entry) for entry in os.listdir(root / "proc") if entry.isdigit())  # noqa: PTH208  # numbers are wanted
     for pid in pids:
         with contextlib.suppress(OSError):
             directory = f"{root}/proc/{pid}/fd"
-            for descriptor in os.listdir(directory):  # noqa: PTH208
+            for descriptor in os.listdir(directory):  # noqa: PTH208  # thousands, as texts
                 with contextlib.suppress(OSError):
-                    target = os.readlink(f"{directory}/{descriptor}")  # noqa: PTH115
+                    target = os.readlink(f"{directory}/{descriptor}")  # noqa: PTH115  # a text, not a path that must be there
                     if target.startswith("socket:[") and target[8:-1] in inodes:
                         owners.setdefault(target[8:-1], pid)
     return owners

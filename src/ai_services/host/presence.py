@@ -34,7 +34,7 @@ def main(run_pid: int, control_path: str) -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as session:
         assert session.stdin is not None  # noqa: S101  (asked for one line above)
-        assert session.stdout is not None  # noqa: S101
+        assert session.stdout is not None  # noqa: S101  (the same)
         sys.stdout.write(session.stdout.readline().decode())
         # Whoever reads that waits for the end of our output no longer than that.
         sys.stdout.close()

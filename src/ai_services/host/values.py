@@ -122,7 +122,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def _read(path: Path) -> dict[str, Any]:
     try:
         # A subclass of SafeLoader: no tag in the file makes an object.
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # see above
     except OSError as error:
         raise OperatorError(
             f"{path} cannot be read: {error.strerror}.",

@@ -56,7 +56,7 @@ class Port:
     @property
     def local_url(self) -> str:
         """The URL under which this very host reaches it."""
-        anywhere = {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
+        anywhere = {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104  # compared
         address = anywhere.get(self.address, self.address)
         return f"http://{f'[{address}]' if ':' in address and not address.startswith('[') else address}:{self.port}"
 

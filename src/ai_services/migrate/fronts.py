@@ -142,7 +142,7 @@ def _apache(
             sites.append(
                 Site(
                     path, text[: matched.start()].count("\n") + 1, tuple(" ".join(names).split()),
-                    (Port("0.0.0.0", int(number[1]) if number else 80),), certificate is not None,  # noqa: S104
+                    (Port("0.0.0.0", int(number[1]) if number else 80),), certificate is not None,  # noqa: S104 -- where it listens, not we
                     certificate[1] if certificate else "", key[1] if key else "", targets, serves,
                 )
             )  # fmt: skip

@@ -130,7 +130,7 @@ def _block(
         file=links.get(path, path),
         line=server.line,
         names=tuple(name for name in names if name not in ("", "_")),
-        listens=tuple(dict.fromkeys(port for one in listens if (port := _port(one.first)))) or (Port("0.0.0.0", 80),),  # noqa: S104
+        listens=tuple(dict.fromkeys(port for one in listens if (port := _port(one.first)))) or (Port("0.0.0.0", 80),),  # noqa: S104 -- nginx's default
         tls=any("ssl" in one.words[2:] for one in listens)
         or any(one.name == "ssl" and one.first == "on" for one in inside),
         certificate=certificate,
@@ -186,7 +186,7 @@ def _port(words: str) -> Port | None:
         return Port("0.0.0.0", int(words))  # noqa: S104 -- where nginx listens then
     address, _, number = words.rpartition(":")
     if number.isdigit() and address:
-        return Port("0.0.0.0" if address == "*" else address.strip("[]"), int(number))  # noqa: S104
+        return Port("0.0.0.0" if address == "*" else address.strip("[]"), int(number))  # noqa: S104 -- compared
     return Port(words.strip("[]"), 80)
 
 

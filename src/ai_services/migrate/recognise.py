@@ -198,7 +198,7 @@ def _of_process(
     names = [*first.environment_names, *(unit.environment_names if unit else [])]
     is_ollama = _is_ollama("", command, said, ports)
     stores = [
-        Store("folder", path.rsplit("/", 1)[-1], path, "", size.size_mib, size.holds, tuple(size.models))  # type: ignore[arg-type]
+        Store("folder", path.rsplit("/", 1)[-1], path, "", size.size_mib, size.holds, tuple(size.models))  # type: ignore[arg-type]  # `in` narrows no text
         for path, size in sizes.items()
         if size.holds in ("huggingface", "whisper", "ollama") and "/.cache/" in path
     ]

@@ -24,7 +24,7 @@ class Caller:
 
     def ask(self, method: str, path: str, **data: Any) -> requests.Response:
         where = {"params": data} if method in {"GET", "DELETE"} else {"data": data}
-        return self.session.request(method, f"{self.endpoint}api2/json{path}", timeout=60, **where)  # type: ignore[arg-type]
+        return self.session.request(method, f"{self.endpoint}api2/json{path}", timeout=60, **where)  # type: ignore[arg-type]  # what requests takes
 
     def get(self, method: str, path: str, **data: Any) -> Any:
         answer = self.ask(method, path, **data)

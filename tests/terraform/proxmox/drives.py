@@ -63,7 +63,7 @@ class Drives:
                     made.append(volume.id)
                     parts |= {"file": volume.id, "size": properties.size_text(volume.size_bytes)}
                 elif parts["file"] not in {"none", "cdrom"}:
-                    if (volume := self.storages.volume(parts["file"])) is None:  # type: ignore[assignment]
+                    if (volume := self.storages.volume(parts["file"])) is None:  # type: ignore[assignment]  # another name for the same
                         raise Refused(f"volume {parts['file']} does not exist")
                     parts["size"] = properties.size_text(volume.size_bytes)
                 kept[name] = properties.joined(parts, "file")

@@ -273,7 +273,7 @@ def _keep_only(writer: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # numbers are wanted
         number = int(name)
         if number > 2 and number != writer:
             with contextlib.suppress(OSError):

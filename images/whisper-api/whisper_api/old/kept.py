@@ -21,7 +21,7 @@ MOST = 10_000
 
 def now() -> dt.datetime:
     """Without a zone, as the API that shows it has always had it."""
-    return dt.datetime.now()  # noqa: DTZ005
+    return dt.datetime.now()  # noqa: DTZ005  # without a zone, see above
 
 
 @dataclass

@@ -118,7 +118,7 @@ class Folder:
                 with suppress(OSError):  # some places that are mounted know no locks
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 summing = _Summing(file)
-                produce(summing)  # type: ignore[arg-type]
+                produce(summing)  # type: ignore[arg-type]  # it is written to, and no more
                 file.flush()
                 os.fsync(file.fileno())
                 file.seek(0)
@@ -196,7 +196,7 @@ class Bucket:
             with suppress(BrokenPipeError), os.fdopen(sending, "wb") as out:
                 summing.append(_Summing(out))
                 try:
-                    produce(summing[0])  # type: ignore[arg-type]
+                    produce(summing[0])  # type: ignore[arg-type]  # the same
                 except BaseException as error:
                     wrong.append(error)
 

@@ -25,7 +25,7 @@ def nginx() -> dict[str, Any]:
         Unseen: it is not installed here, or does not run.
     """
     version = re.search(r"nginx/(\S+)", run(["nginx", "-v"], 10).err)
-    if not any(read_or(Path("/proc") / pid / "comm") == "nginx" for pid in os.listdir("/proc") if pid.isdigit()):  # noqa: PTH208
+    if not any(read_or(Path("/proc") / pid / "comm") == "nginx" for pid in os.listdir("/proc") if pid.isdigit()):  # noqa: PTH208  # names are enough
         # Without a running one, even its test would leave a file behind (the pid's).
         raise Unseen("nginx is installed and does not run")
     dumped = run(["nginx", "-T"], 20, _TEXT_LIMIT * 4)
@@ -39,7 +39,7 @@ def nginx() -> dict[str, Any]:
         "sound": dumped.code == 0,
         "error": "" if dumped.code == 0 else hiding.text(dumped.said),
         "files": files,
-        "links": {path: os.path.realpath(path) for path in files if os.path.islink(path)},  # noqa: PTH114
+        "links": {path: os.path.realpath(path) for path in files if os.path.islink(path)},  # noqa: PTH114  # texts go in and out
     }
 
 

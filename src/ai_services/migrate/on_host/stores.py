@@ -29,7 +29,7 @@ def sizes(paths: list[str]) -> dict[str, dict[str, Any]]:
     found = {}
     ends_at = time.monotonic() + _ALL_S
     for path in list(dict.fromkeys(paths))[:40]:
-        if not os.path.isdir(path):  # noqa: PTH112
+        if not os.path.isdir(path):  # noqa: PTH112  # a text goes in
             continue
         size: int | None = None
         left_s = min(_DU_TIMEOUT_S, ends_at - time.monotonic())
@@ -63,7 +63,7 @@ def holds(path: str) -> str:
 
 def _names(path: str) -> list[str]:
     try:
-        return sorted(os.listdir(path))  # noqa: PTH208
+        return sorted(os.listdir(path))  # noqa: PTH208  # names are enough
     except OSError:
         return []
 

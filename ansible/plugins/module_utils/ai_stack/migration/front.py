@@ -254,7 +254,7 @@ def wait_until_free(port: int, timeout_s: float = 30) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104
+                probe.bind(("0.0.0.0", port))  # noqa: S104  # tried out, nobody is answered
             except OSError as error:
                 if time.monotonic() >= ends_at:
                     raise MigrationError(f"Port {port} is not free for the old service: {error}") from error
