@@ -18,6 +18,7 @@ from ai_services.cli_options import (
     Pairs,
     User,
     Verbose,
+    Yes,
     examples,
     finish,
 )
@@ -216,7 +217,7 @@ def deploy(
 def destroy(
     host: Host,
     data: Annotated[bool, typer.Option("--data", help="Take models and API keys too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     config: Config = None,
     pairs: Pairs = None,
     user: User = None,
@@ -249,7 +250,7 @@ def provision(
     data: Annotated[
         bool, typer.Option("--data", help="With --destroy: take models, keys and protected disks too.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Terraform's own output too.")] = False,
     json: Json = False,
 ) -> None:

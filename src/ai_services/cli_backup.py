@@ -16,6 +16,7 @@ from ai_services.cli_options import (
     Pairs,
     User,
     Verbose,
+    Yes,
     examples,
     finish,
 )
@@ -116,7 +117,7 @@ def restore(
     backup_first: Annotated[
         bool, typer.Option("--backup/--no-backup", help="Back up first what a host that serves already has.")
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     config: Annotated[
         str | None, typer.Option("--config", metavar="FILE", help="Settings that win over the archive's.")
     ] = None,

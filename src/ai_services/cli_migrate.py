@@ -15,6 +15,7 @@ from ai_services.cli_options import (
     Pairs,
     User,
     Verbose,
+    Yes,
     examples,
     finish,
 )
@@ -56,7 +57,7 @@ def migrate(
         bool, typer.Option("--ask-key", help="Ask callers of the old routes for a key, unlike before.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and plan; change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Bring the old service back as it was; possible until --finalize.")
     ] = False,

@@ -38,6 +38,7 @@ HostKey = Annotated[
     str | None,
     typer.Option("--host-key", metavar="SHA256:…", help="The host's SSH key or its fingerprint; no other is accepted."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Ansible's own output too.")]
 
 

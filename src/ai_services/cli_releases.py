@@ -16,6 +16,7 @@ from ai_services.cli_options import (
     Pairs,
     User,
     Verbose,
+    Yes,
     examples,
     finish,
 )
@@ -46,7 +47,7 @@ def upgrade(
     check: Annotated[
         bool, typer.Option("--check", help="Look, plan, and say what would change; change nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     accept: Annotated[
         list[str] | None,
         typer.Option("--accept", metavar="ID", help="Accept this breaking change; may be repeated."),
