@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ai_services.exits import OperatorError
-from ai_services.migrate import compose
+from ai_services.host.settings import HostSettings
+from ai_services.migrate import compose, order
 from ai_services.migrate.plan_types import MigrationPlan
 from ai_services.migrate.recognise import recognise
 
@@ -260,7 +261,8 @@ def test_one_site_for_speech_and_language_with_keys_from_now_on() -> None:
     _, plan = planned(world, ai_old_api_keyless=False)
     assert codes(plan) == []
     assert plan.retire == ("whisper-api", "ollama")
-    assert [step.name for step in plan.steps if step.waits] == ["whisper", "ollama"]
+    assert [step.name for step in plan.steps if step.waits] == ["whisper"]
+    assert "Ollama start" in next(step.words for step in plan.steps if step.name == "beside")
     assert codes(planned(world, ai_old_api_keyless=False, ai_domain="ai.example.com")[1]) == ["ollama_site"]
 
 
@@ -407,3 +409,30 @@ def test_a_container_of_another_engine_is_said_to_be_one() -> None:
     _, plan = planned(world, service=name)
     assert codes(plan) == ["other_engine"]
     assert "Podman" in plan.refusals[0].what
+
+
+class TestOrder:
+    def test_an_ollama_of_a_unit_goes_and_comes_with_the_service(self) -> None:
+        """Else two would serve, and both want the GPU."""
+        world = seen("venv-sites")
+        unit = next(one for one in world["units"] if one["name"] == "whisper_api.service")
+        world["units"].append({**unit, "name": "ollama.service", "file": "/etc/systemd/system/ollama.service"})
+        listener = next(one for one in world["listeners"] if one["port"] == 3001)
+        changed = {"port": 11434, "pid": 4242, "process": "ollama", "unit": "ollama.service"}
+        world["listeners"].append({**listener, **changed, "command": ["/usr/local/bin/ollama", "serve"], "venv": {}})
+        world["units"][-1]["command"] = ["/usr/local/bin/ollama", "serve"]
+        found, plan = planned(world)
+        assert found.ollama is not None
+        made = order.from_plan(found, plan, HostSettings())
+        assert [one["name"] for one in made["old"]["units"]] == ["whisper_api.service", "ollama.service"]
+        assert not made["language_first"]
+        assert "unit ollama.service is started again as it was" in plan.rollback
+        assert "ollama_local" in [note.code for note in plan.warnings]
+
+    def test_an_ollama_behind_the_same_site_is_ours_before_callers_are_led_to_it(self) -> None:
+        world = seen("seed-compose")
+        _language_too(world)
+        found, plan = planned(world, ai_old_api_keyless=False)
+        made = order.from_plan(found, plan, HostSettings())
+        assert made["language_first"]
+        assert [one["name"] for one in made["old"]["containers"]] == ["whisper-api", "ollama"]

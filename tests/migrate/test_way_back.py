@@ -278,3 +278,30 @@ def test_a_gateway_that_says_nothing_of_tasks_has_none() -> None:
 
     silent: Any = Silent()
     assert back._tasks(silent) == (404, b"")
+
+
+class TestLanguageBeside:
+    """Callers of the old Ollama who come in by nginx find ours before they are led to it."""
+
+    @pytest.fixture
+    def did(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        nothing: Any = None
+        change: Any = takeover.change_of(Path(), "", nothing, nothing, b"", print, nothing)
+        change.compose.up_service = lambda name: host.did.append(f"{name} starts")
+        change.timeout_s = 1
+        monkeypatch.setattr(takeover, "change_of", lambda *_: change)
+        monkeypatch.setattr(takeover, "_reachable", lambda _: host.did.append("reachable"))
+        monkeypatch.setattr(
+            Old, "step_aside", lambda self, _: host.did.extend(f"{one['name']} aside" for one in self.containers)
+        )
+        return host.did
+
+    def test_it_has_its_name_and_is_seen(self, did: list[str], tmp_path: Path) -> None:
+        containers = [{"id": "1", "name": "whisper-api"}, {"id": "2", "name": "ollama"}]
+        state = begun(tmp_path, old={"containers": containers}, language_first=True)
+        takeover.language_beside(tmp_path, state, Journal(tmp_path / "j", "me@here"), lambda _: None)
+        assert did == ["ollama aside", "ollama starts", "ours is healthy", "reachable"]
+
+    def test_nowhere_else(self, did: list[str], tmp_path: Path) -> None:
+        takeover.language_beside(tmp_path, begun(tmp_path), Journal(tmp_path / "j", "me@here"), lambda _: None)
+        assert did == []

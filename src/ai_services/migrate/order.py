@@ -41,13 +41,15 @@ def from_plan(found: Found, plan: MigrationPlan, settings: HostSettings) -> Orde
             "port": port.port,
             "inside": port.inside,
             "containers": [_container(one) for one in _containers(found, plan, service)],
-            "units": _units(service),
+            "units": [*_units(service), *_units_of(found.ollama)],
             # Its value never leaves the host; environment files that may hold it are among `parts`.
             "key_variable": service.key_variable,
         },
         "keep_files": sorted(plan.keep_files),
         "aside": _aside(found, service),
         "redirects": redirects,
+        # Its callers come in by nginx, too: ours is there before they are led to it.
+        "language_first": any(site.ollama for site in found.front.of(service)),
         "needs_relay": not port.is_public,
         "settings": public(settings),
         "found": found.as_dict(),
@@ -75,8 +77,13 @@ def _units(service: Service) -> list[dict[str, Any]]:
             hint="Give it a unit (systemctl), see it work, and run the migration again.",
             exit_code=BLOCKED,
         )
-    unit = service.unit
-    return [{"name": unit.name, "enabled": unit.enabled, "file": unit.file, "parts": list(unit.parts)}]
+    return _units_of(service)
+
+
+def _units_of(service: Service | None) -> list[dict[str, Any]]:
+    unit = service.unit if service else None
+    return [{"name": one.name, "enabled": one.enabled, "file": one.file, "parts": list(one.parts)}
+            for one in [unit] if one]  # fmt: skip
 
 
 def _aside(found: Found, service: Service) -> list[str]:

@@ -173,6 +173,19 @@ def check_ollama(found: Found, service: Service, settings: Mapping[str, Any], no
             f"Ours answers /api/*, /v1/* at {settings.get('ai_domain') or 'port 80'}, with a key.",
             "Tell its callers before you go on.",
         )  # fmt: skip
+    elif found.ollama and found.ollama.how != "venv":
+        ports = ", ".join(str(port.port) for port in found.ollama.ports) or "own"
+        notes.warn(
+            "ollama_local", f"Programs of this host that ask Ollama at its port {ports} will find nobody there.",
+            f"Ours answers /api/*, /v1/* at {settings.get('ai_domain') or 'port 80'}, with a key.",
+            "If there are any, have them ask there with a key.",
+        )  # fmt: skip
+    if found.ollama and found.ollama.how == "venv":
+        notes.warn(
+            "ollama_by_hand", f"Ollama (process {found.ollama.process}) was started by hand, and is left running.",
+            "Nothing here could start it again for a rollback; beside ours it takes its memory.",
+            "End it yourself once ours answers, or give it a unit before you go on.",
+        )  # fmt: skip
 
 
 def check_front(found: Found, service: Service, now: datetime.datetime | None, notes: Notes) -> None:

@@ -128,7 +128,7 @@ def _prepare(work: Work) -> None:
 def _beside(work: Work) -> None:
     work.tool.call("relay")
     work.play("beside")
-    work.tool.call("standby", timeout_s=240)
+    work.tool.call("standby", timeout_s=1200)
     work.say("the gateway answers by the old service")
 
 

@@ -49,19 +49,25 @@ def steps(found: Found, service: Service, settings: Mapping[str, Any], derived: 
         "own": f"your certificate for {settings.get('ai_domain')}",
         "off": "no certificate: plain HTTP, as you asked",
     }[str(tls)]
-    last = Step("retire", f"{called(service)} stays stopped and kept, off at boot, until --finalize")
-    ollama = "Ollama: the models are pulled before; callers of the old one wait" if found.ollama else "Ollama starts"
+    rests = [called(one) for one in (service, found.ollama) if one and one.how != "venv"]
+    stay = "stay" if len(rests) > 1 else "stays"
+    last = Step("retire", f"{' and '.join(rests)} {stay} stopped and kept, off at boot, until --finalize")
+    early = any(site.ollama for site in found.front.of(service))
+    ollama = "Ollama says a word; it is beside the old one from step beside on" if early else "Ollama starts"
     return (
         Step("look", "what you see here"),
         Step("plan", "what you see here"),
         Step("lock", "one run at a time on this host"),
         Step("backup", "the old configuration, with checksums, into /opt/ai/migration on the host"),
         Step("prepare", f"packages, Docker, images and models ({model}); nothing stops"),
-        Step("beside", "our gateway starts beside the old service, which stays behind it"),
+        Step(
+            "beside",
+            f"our gateway{' and Ollama start' if early else ' starts'} beside the old service, which stays behind it",
+        ),
         Step("front", "; ".join(ways) or "our nginx answers for the new name"),
         Step("certificate", certificate),
         Step("whisper", f"{called(service)} is exchanged for ours while callers wait their turn", waits=True),
-        Step("ollama", ollama, waits=found.ollama is not None),
+        Step("ollama", ollama),
         Step("verify", "asked from outside, as callers do: every route, a real transcription, a real completion"),
         last,
     )
@@ -84,7 +90,7 @@ def moves(found: Found, service: Service, settings: Mapping[str, Any], derived: 
     """Return what is ours afterwards."""
     ours = f"whisper-api of ai-services ({settings.get('ai_whisper_model')})"
     lines = [f"{API_NAMES[service.api]} in {called(service)} → {ours}"]
-    if found.ollama:
+    if found.ollama and found.ollama.how != "venv":
         lines.append(f"Ollama in {called(found.ollama)} → ours, with {settings.get('ai_ollama_model')}")
     lines += [f"{_door(door)} → nginx of ai-services" for door in derived.listeners]
     return tuple(lines)
@@ -127,9 +133,12 @@ def _keeps(location: str, route: str) -> bool:
 
 def rollback(found: Found, service: Service, settings: Mapping[str, Any], derived: Derived) -> tuple[str, ...]:
     """Return what `--rollback` restores."""
-    lines = [f"{called(service)} is started again as it was", "ours is removed; packages that were here before stay"]
+    lines = [
+        f"{called(one)} is started again as it was" for one in (service, found.ollama) if one and one.how != "venv"
+    ]
     if found.front.kind == "nginx":
-        lines.insert(1, "nginx's files, byte for byte (checksums are compared)")
+        lines.append("nginx's files, byte for byte (checksums are compared)")
+    lines.append("ours is removed; packages that were here before stay")
     if plan_filter.opened(found, settings, derived.listeners):
         lines.append("ufw's rules as they were")
     if service.container:

@@ -34,8 +34,8 @@ def undo_speech(root: Path, state: State, journal: Journal, sample: bytes, say: 
     engine = Engine()
     old = Old(state.old, engine)
     with step(state, "undo:old", journal):
+        _spare_the_name(state, engine, say)
         if not old.is_running():
-            _spare_the_name(state, engine, say)
             front.give_the_port_back(state, engine)
             change = takeover.change_of(root, "", journal, engine, sample, say, state)
             admin = _standing_by(state, change)
@@ -44,6 +44,7 @@ def undo_speech(root: Path, state: State, journal: Journal, sample: bytes, say: 
             else:
                 say("the old service starts beside ours")
                 old.start()
+        old.take_names()
         old.works(sample, READY_S)
         say("the old service answers")
 

@@ -115,13 +115,24 @@ class Old:
                 )
             _do(["docker", "start", one["id"]], _STOP_S)
             _do(["docker", "update", f"--restart={one.get('restart') or 'no'}", one["id"]])
-            # Last: a name that somebody else has must keep nobody from being served.
-            if found["Name"].lstrip("/") != one["name"]:
-                _do(["docker", "rename", one["id"], one["name"]])
         for one in self.units:
             if one.get("enabled"):
                 _do(["systemctl", "enable", one["name"]])
             _do(["systemctl", "start", one["name"]], _STOP_S)
+        # A name that one of ours has keeps nobody from being served; a rollback insists on it.
+        with contextlib.suppress(MigrationError):
+            self.take_names()
+
+    def take_names(self) -> None:
+        """Have its containers called as they were found.
+
+        Raises:
+            MigrationError: somebody else is called so.
+        """
+        for one in self.containers:
+            found = self.engine.container(one["id"])
+            if found is not None and found["Name"].lstrip("/") != one["name"]:
+                _do(["docker", "rename", one["id"], one["name"]])
 
     def works(self, sample: bytes, timeout_s: float) -> None:
         """Wait until it answers a recording; its own refusal of a key or a name counts as an answer.
@@ -174,7 +185,7 @@ class Old:
 
     def strangers(self, known: set[str]) -> int:
         """How many connections it has from addresses that are not of this host."""
-        if self.containers:
+        if self.containers and self.what.get("how") not in ("systemd", "venv"):  # else they are what is beside it
             found = self.engine.container(self.containers[0]["id"]) or {}
             pid, port = int(found.get("State", {}).get("Pid") or 0), int(self.what.get("inside") or self.what["port"])
             networks = found.get("NetworkSettings", {}).get("Networks", {}).values()

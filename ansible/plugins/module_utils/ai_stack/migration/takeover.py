@@ -122,6 +122,23 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
         say(f"ours serves; callers waited {seconds:g} s at most")
 
 
+def language_beside(root: Path, state: State, journal: Journal, say: Callable[[str], None]) -> None:
+    """Where callers of the old Ollama come in by nginx: have ours there before they are led to it. No model is loaded.
+
+    Raises:
+        ComposeError, UnhealthyError: it does not start; nobody was led anywhere yet.
+    """
+    if not state.order.get("language_first"):
+        return
+    engine = Engine()
+    change = change_of(root, whole(state), journal, engine, b"", say, state)
+    old = [one for one in state.old.get("containers") or [] if one["name"] == LANGUAGE]
+    Old({**state.old, "containers": old, "units": []}, engine).step_aside(str(state.content["id"])[-6:])
+    change.compose.up_service(LANGUAGE)
+    change.compose.wait_healthy(change.timeout_s, [LANGUAGE])
+    _reachable(change)
+
+
 def language(root: Path, state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> None:
     """Start the language model and let it say a word.
 

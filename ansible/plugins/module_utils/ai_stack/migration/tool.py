@@ -133,6 +133,7 @@ def _relay(_: argparse.Namespace) -> dict[str, Any]:
 def _standby(chosen: argparse.Namespace) -> dict[str, Any]:
     """See that the gateway answers the old API by the old service, before anything depends on it."""
     state = _open()
+    takeover.language_beside(ROOT, state, _journal(chosen), _silent)
     if state.old["api"] == "unknown":
         return {}  # nothing of it is passed on: its callers must change over
     change = takeover.change_of(ROOT, "", _journal(chosen), Engine(), b"", _silent, state)
@@ -339,7 +340,7 @@ def _free_port(first: int) -> int:
     for port in range(first, first + 90):
         with socket.socket() as probe:
             try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104
+                probe.bind(("0.0.0.0", port))  # noqa: S104  # tried out, nobody is answered
             except OSError:
                 continue
             return port
