@@ -44,7 +44,7 @@ class Killed(BaseException):
 
 
 class World:
-    """Docker, two gateway ports, and who is paused. `sick` and `deaf`: configurations that do not work."""
+    """Docker, two gateway ports, and who is paused. `sick`, `deaf` and `blind`: configurations that do not work."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,6 +52,7 @@ class World:
         self.paused: set[str] = set()
         self.sick: set[str] = set()
         self.deaf: set[str] = set()
+        self.blind: set[str] = set()
         self.steps_left: int | None = None
         self.serves = False
         self.looks_soon = True
@@ -190,6 +191,9 @@ class World:
                 for name, kind in KINDS.items()
             ]
             return {"version": "0.2.0", "in_flight": 0, "backends": rows}
+        if path == "/health":
+            sees = next(one["digest"] for one in answers if one["port"] == port) not in self.blind
+            return {"components": {name: {"status": "ok" if sees else "down"} for name in KINDS}}
         if path.endswith(("/pause", "/resume")):
             self.step()
             name = path.split("/")[4]
@@ -257,7 +261,9 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Host]
 
         return counting
 
-    def asked(own: Admin, _: str, path: str, __: object = None, timeout_s: float = 10, ___: str = "") -> dict[str, Any]:
+    def asked(
+        own: Admin, _: str, path: str, __: object = None, timeout_s: float = 10, *___: object, **____: object
+    ) -> dict[str, Any]:
         return world().call(own.port, path, timeout_s)
 
     free = Reserve.free
@@ -271,6 +277,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Host]
     monkeypatch.setattr(releases, "point", counted(durable.point))
     monkeypatch.setattr(switch, "choose", counted(switch.choose))
     monkeypatch.setattr(gateway, "_SETTLED_S", 0)
+    monkeypatch.setattr(gateway, "_REACHES_WITHIN_S", 0.05)
     for module in (compose, engines, gateway):
         monkeypatch.setattr(module.time, "sleep", lambda _: None)
     for name in ("_DOCKER_MIB", "_OWN_MIB"):

@@ -116,6 +116,17 @@ def test_a_gateway_that_hangs_is_exchanged_though_its_callers_wait_for_it(
     host.serves("B")
 
 
+def test_a_gateway_that_does_not_reach_the_engines_is_never_asked(hosts: Callable[[], Host]) -> None:
+    """Its own health says nothing of the network that it is in; callers would be answered with 502."""
+    host = hosts()
+    host.world.blind.add("g2")
+    before = switch.chosen(host.root)
+    with pytest.raises(ActivationError, match="does not reach ollama, whisper-api, and the one before does"):
+        host.activate("B")
+    host.serves("A")
+    assert switch.chosen(host.root) == before
+
+
 def test_what_is_healthy_and_deaf_is_taken_back(hosts: Callable[[], Host]) -> None:
     host = hosts()
     host.world.deaf.add("w2")

@@ -8,7 +8,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,15 @@ class Admin:
         """What it says of one backend; empty where it has none of that name."""
         rows = (self.state() or {}).get("backends") or []
         return next((row for row in rows if row.get("name") == name), {})
+
+    def health(self) -> dict[str, str]:
+        """Status of each backend as it sees them (ok, down, paused); empty where it does not say."""
+        try:
+            found = self.call("GET", "/health", accepted=(200, 503)).get("components")
+        except AdminError:
+            return {}
+        rows = found.items() if isinstance(found, dict) else ()
+        return {name: str(row.get("status")) for name, row in rows if isinstance(row, dict)}
 
     @contextlib.contextmanager
     def paused(self, name: str, owner: str, why: str, lost: Callable[[str], None]) -> Iterator[None]:
@@ -138,6 +147,7 @@ class Admin:
         body: dict[str, Any] | bytes | None = None,
         timeout_s: float = _QUICK_S,
         kind: str = "application/json",
+        accepted: Sequence[int] = (200,),
     ) -> dict[str, Any]:
         """The answer's JSON object.
 
@@ -157,7 +167,7 @@ class Admin:
             raise AdminError(0, f"the gateway on 127.0.0.1:{self.port} does not answer {path}: {error!r}") from error
         finally:
             connection.close()
-        if answer.status != 200:
+        if answer.status not in accepted:
             raise AdminError(answer.status, f"{path} is answered with {answer.status}: {text[:400]}")
         try:
             said = json.loads(text)

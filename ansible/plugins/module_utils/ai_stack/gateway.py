@@ -17,6 +17,8 @@ from .observe import GATEWAY, Container
 _LOOK_EVERY_S = 0.2
 # nginx decides at a request's head; one that had just decided for the old gateway is on its way this long at most.
 _SETTLED_S = 1.0
+# An engine that is busy may miss a look at its health, and is asked again.
+_REACHES_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ def is_right(change: Change) -> bool:
     return bool(seen.wanted) and not seen.others and seen.wanted[0].port == switch.chosen(change.root)
 
 
-def serving(change: Change) -> Admin | None:
-    """The gateway that callers reach now, as its admin; None where none runs."""
-    running = [one for one in observe.of(GATEWAY, observe.containers(change.engine)) if one.runs and one.port]
+def serving(change: Change, besides: Container | None = None) -> Admin | None:
+    """The gateway that callers reach now, as its admin, or would without `besides`; None where none runs."""
+    found = observe.of(GATEWAY, observe.containers(change.engine))
+    running = [one for one in found if one.runs and one.port and not (besides and one.id == besides.id)]
     running.sort(key=lambda one: one.port != switch.chosen(change.root))
     return Admin.of(change.root, running[0].port or 0) if running else None
 
@@ -131,6 +134,17 @@ def _answers(change: Change, new: Container) -> None:
         raise ChangeError(f"The new gateway is healthy and does not answer: {error}") from error
     if state is None and change.can_pause_at_target:
         raise ChangeError("The new gateway does not take the host's own key (/opt/ai/secrets/admin.key).")
+    old = serving(change, besides=new)
+    ends_at = time.monotonic() + _REACHES_WITHIN_S
+    while old is not None and (lost := _lost(old, admin)):
+        if time.monotonic() >= ends_at:
+            raise ChangeError(f"The new gateway does not reach {', '.join(lost)}, and the one before does.")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _lost(old: Admin, new: Admin) -> list[str]:
+    before, now = old.health(), new.health()
+    return sorted(name for name, status in now.items() if status == "down" and before.get(name) == "ok")
 
 
 def _drain(change: Change, old: Container) -> None:
