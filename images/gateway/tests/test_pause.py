@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
-from dialects.harness import AUTH, Connection
+from dialects.harness import AUTH, KEY, Connection, gateway
 from dialects.house import CHAT, EVENT, WAIT_S, House, post, read_until
 from dialects.house_admin import (
     ADMIN,
@@ -47,6 +48,23 @@ class TestAdministrators:
         assert status == 401
         status, problem = await ask(house_without_admins, "GET", "", headers=AUTH)
         assert (status, problem["code"]) == (403, "admin_only")
+
+    @pytest.mark.long
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [(KEY, "is an ordinary key as well"), ("# none yet", "holds no admin key"), (None, "cannot read")],
+    )
+    def test_a_key_file_that_opens_too_much_or_nothing_is_refused(
+        self, tmp_path: Path, content: str | None, why: str
+    ) -> None:
+        named = tmp_path / "named.key"
+        if content is not None:
+            named.write_text(content + "\n")
+        with (
+            pytest.raises(AssertionError, match=why),
+            gateway(tmp_path / "gateway", [], ADMIN_KEYS_FILE=str(named)),
+        ):
+            pass
 
     async def test_every_backend_is_listed(self, house: House) -> None:
         status, found = await ask(house, "GET", "")
