@@ -107,7 +107,10 @@ class Lock:
             return False
         if holder.get("token") != token:
             raise LockedError(holder)
-        os.utime(self._about)
+        try:
+            os.utime(self._about)
+        except FileNotFoundError:
+            return False  # it has ended between the two looks
         return True
 
     @contextlib.contextmanager
