@@ -22,7 +22,7 @@ from gateway.upstream import Upstream
 from gateway.watch import Watch
 from service_kit.asgi import App, Receive, Scope, Send, ServiceShell
 from service_kit.auth import ApiKeys, KeyFileError
-from service_kit.errors import ServiceError
+from service_kit.errors import ServiceError, shutting_down
 from service_kit.health import Readiness
 from service_kit.log import configure, get_logger
 from service_kit.server import serve
@@ -94,6 +94,8 @@ class Gateway:
             get_logger().warning("answer_broken", route=route.path)
         except asyncio.CancelledError:
             if not watch.take_blame():
+                if exchange.only_comments:
+                    raise shutting_down() from None
                 raise
             if not watch.left and (exchange.may_refuse and watch.phase != "client_read"):
                 raise timed_out(exchange) from None

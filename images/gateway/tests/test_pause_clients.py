@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import openai
 import pytest
 from dialects.harness import KEY, MODEL, Connection
-from dialects.house import CHAT, EVENT, WAIT_S, House, post, read_until
+from dialects.house import CHAT, EVENT, WAIT_S, House, house_over, post, read_until
 from dialects.house_admin import (
     DONE,
     TEXT,
@@ -237,6 +239,20 @@ class TestWords:
                 await resume(impatient_house, "llm")
                 said = await response.read()
         assert json.loads(said.split(b"data: ")[1])["error"]["code"] == "backend_timeout"
+
+    @pytest.mark.long
+    async def test_a_gateway_that_is_stopped_meanwhile(self, tmp_path: Path) -> None:
+        """Who got its comments is told as an event, who got nothing yet as 503; neither is just cut off."""
+        with house_over(tmp_path, SHUTDOWN_GRACE_S="3") as stopped:
+            await pause(stopped, "llm")
+            async with post(stopped, "/v1/chat/completions", CHAT | {"stream": True}) as response:
+                plain = asyncio.create_task(chat(stopped))
+                await until_waiting(stopped, "llm", 2)
+                stopped.gateway.process.send_signal(signal.SIGTERM)
+                said = await response.read()
+            status, headers, _ = await plain
+        assert json.loads(said.split(b"data: ")[1])["error"]["code"] == "shutting_down"
+        assert (status, headers["Retry-After"]) == (503, "5")
 
     @pytest.mark.long
     @pytest.mark.parametrize("head", ["POST /v1/chat/completions HTTP/1.0", "POST /api/chat HTTP/1.1"])
