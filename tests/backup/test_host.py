@@ -104,6 +104,45 @@ def test_two_restores_at_a_time_do_not_take_each_others_keys(saved: bytes, tmp_p
     assert not (fresh / places.RESTORE).exists()
 
 
+def test_what_is_taken_can_be_broken_off_before_every_file(
+    saved: bytes, deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is there as it was or as it will be; the same again goes on, and ends as one run does."""
+
+    class Lost(BaseException):
+        """The power goes: nobody cleans up."""
+
+    write, whole = certificates.write_file, restored(saved, tmp_path / "whole")
+    ends = {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    other, broken = tmp_path / "other", 0
+    while True:
+        left = [broken]
+
+        def write_or_lose(path: Path, *more: Any, left: list[int] = left) -> None:
+            if places.RESTORE not in path.relative_to(other).parents:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Lost
+            write(path, *more)
+
+        for module in (certificates, layout):
+            monkeypatch.setattr(module, "write_file", write_or_lose)
+        try:
+            restored(saved, other)
+            break
+        except Lost:
+            broken += 1
+        for path, content in ends.items():
+            there = other / path
+            assert not there.is_file() or there.read_bytes() == content, f"{path} is half of each"
+    assert broken >= 3, "the test has broken nothing off"
+    names = [str(path) for path in ends if "secrets" in path.parts]
+    names += [f"etc/letsencrypt/live/{DOMAIN}/{part}.pem" for part in certificates.PARTS]
+    assert {name: (other / name).read_bytes() for name in names} == {
+        name: (whole / name).read_bytes() for name in names
+    }
+
+
 def test_what_a_killed_run_laid_out_does_not_lie_about(saved: bytes, tmp_path: Path) -> None:
     place = tmp_path / places.RESTORE
     world.put(place.with_name("restore.4711") / "secrets" / "api.key", "canary")

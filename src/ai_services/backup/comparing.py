@@ -47,8 +47,9 @@ class There:
 
 def look(target: Target) -> There:
     """Look at the host. Raises as `ask` does."""
+    said = ask(target, "look")
     try:
-        raw = json.loads(ask(target, "look"))
+        raw = json.loads(said)
         manifest = Manifest.from_json(raw["manifest"]) if raw["manifest"] else None
         return There(manifest, [str(name) for name in raw["kept"]])
     except (ArchiveError, ValueError, KeyError, TypeError) as error:
