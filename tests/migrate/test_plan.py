@@ -436,3 +436,55 @@ class TestOrder:
         made = order.from_plan(found, plan, HostSettings())
         assert made["language_first"]
         assert [one["name"] for one in made["old"]["containers"]] == ["whisper-api", "ollama"]
+
+
+class TestDoors:
+    """A door of ours has whole names, a certificate in two files, and every address of the host."""
+
+    def world(self, before: str, after: str) -> Seen:
+        world = seen("venv-sites")
+        (path,) = [path for path, text in world["nginx"]["files"].items() if before in text and "3001" in text]
+        world["nginx"]["files"][path] = world["nginx"]["files"][path].replace(before, after)
+        return world
+
+    def name(self) -> str:
+        found, _ = planned(seen("venv-sites"))
+        return found.front.of(found.service)[0].names[0] if found.service else ""
+
+    def test_names_are_compared_in_small_letters(self) -> None:
+        name = self.name()
+        _, plan = planned(self.world(f"server_name {name};", f"server_name {name.upper()} *.Ai.test .b.test;"))
+        assert plan.settings["ai_old_api_listeners"] == [f"80 {name} *.ai.test b.test *.b.test"]
+
+    @pytest.mark.parametrize(
+        ("before", "after", "code", "words"),
+        [
+            ("listen 80;", "listen 127.0.0.1:8090;", "local_site", "127.0.0.1:8090"),
+            ("listen 80;", "listen 80; ssl_certificate $tls; ssl_certificate_key /k; listen 443 ssl;",
+             "odd_certificate", "$tls, /k"),
+        ],
+    )  # fmt: skip
+    def test_what_a_door_cannot_be_is_refused(self, before: str, after: str, code: str, words: str) -> None:
+        _, plan = planned(self.world(before, after))
+        assert codes(plan) == [code]
+        assert words in plan.refusals[0].what
+
+    def test_a_pattern_of_names_is_refused(self) -> None:
+        name = self.name()
+        _, plan = planned(self.world(f"server_name {name};", rf"server_name {name} ~^w\d+$;"))
+        assert codes(plan) == ["odd_names"]
+        assert r"~^w\d+$" in plan.refusals[0].what
+
+    def test_a_certificate_is_meant_from_nginxs_own_folder(self) -> None:
+        tls = "listen 80; listen 443 ssl; ssl_certificate tls/w.pem; ssl_certificate_key tls/w.key;"
+        _, plan = planned(self.world("listen 80;", tls))
+        assert any(
+            "certificate=/etc/nginx/tls/w.pem key=/etc/nginx/tls/w.key" in door
+            for door in plan.settings["ai_old_api_listeners"]
+        )
+
+    def test_one_address_is_warned_of(self) -> None:
+        _, plan = planned(self.world("listen 80;", "listen 10.0.0.1:80;"), ai_domain="ai.example.com")
+        assert "bound_port" in [note.code for note in plan.warnings]
+        assert "local_port" in [note.code for note in plan.warnings]
+        assert codes(plan) == []

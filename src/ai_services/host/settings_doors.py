@@ -22,7 +22,7 @@ class Door(Text):
 
     what: str = "a port, then the names it answers to, then certificate=/path key=/path if it speaks TLS"
     pattern: str = (
-        r"[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*"
+        r"[1-9][0-9]{0,4}(?: (?:_|(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*"
         rf"(?: certificate={_DOOR_PATH} key={_DOOR_PATH})?"
     )
     example: str = "443 whisper.example.com certificate=/etc/ssl/w.pem key=/etc/ssl/w.key"

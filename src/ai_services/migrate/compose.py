@@ -77,7 +77,9 @@ def doors(found: Found, service: Service, ours: str = "") -> tuple[Listener, ...
             continue
         for port in site.listens:
             tls = site.tls and (port.port == _HTTPS or not any(one.port == _HTTPS for one in site.listens))
-            names = [*site.names, *(["_"] if site.default or not site.names else [])]
+            tls = tls and plain_path(site.certificate) and plain_path(site.key)  # else plan_doors refuses
+            names = [name for name in site.names if plain_name(name)]
+            names += ["_"] if site.default or not site.names else []
             before = kept.get((port.port, site.certificate if tls else ""))
             kept[port.port, site.certificate if tls else ""] = Listener(
                 port.port,
@@ -90,6 +92,16 @@ def doors(found: Found, service: Service, ours: str = "") -> tuple[Listener, ...
         if port.is_public and port.port not in taken:
             kept[port.port, ""] = Listener(port.port, takes_over="redirect")
     return tuple(kept[key] for key in sorted(kept))
+
+
+def plain_name(name: str) -> bool:
+    """Whether a server's name is one that a door can have: no pattern but `*.` before it."""
+    return re.fullmatch(r"(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", name) is not None
+
+
+def plain_path(path: str) -> bool:
+    """Whether it is one file's whole path, without variables or blanks."""
+    return re.fullmatch(r"/[A-Za-z0-9._/@+-]+", path) is not None
 
 
 def speaking(service: Service) -> tuple[Port, ...]:

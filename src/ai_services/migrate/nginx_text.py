@@ -105,7 +105,8 @@ def _block(
     inside = list(_expanded(server.block, parsed))
     listens = [one for one in inside if one.name == "listen" and len(one.words) > 1]
     certificate, key = (
-        next((one.first for one in inside if one.name == name), "")
+        # What is no whole path is meant from nginx's own folder.
+        next((_whole(one.first) for one in inside if one.name == name), "")
         for name in ("ssl_certificate", "ssl_certificate_key")
     )
     variables = {one.first: one.words[2] for one in inside if one.name == "set" and len(one.words) > 2}
@@ -129,7 +130,7 @@ def _block(
     site = Site(
         file=links.get(path, path),
         line=server.line,
-        names=tuple(name for name in names if name not in ("", "_")),
+        names=_names(names),
         listens=tuple(dict.fromkeys(port for one in listens if (port := _port(one.first)))) or (Port("0.0.0.0", 80),),  # noqa: S104 -- nginx's default
         tls=any("ssl" in one.words[2:] for one in listens)
         or any(one.name == "ssl" and one.first == "on" for one in inside),
@@ -142,6 +143,17 @@ def _block(
         default=any("default_server" in one.words[2:] or "default" in one.words[2:] for one in listens),
     )
     return Block(site, sends, locations)
+
+
+def _whole(path: str) -> str:
+    return path if path.startswith("/") or ":" in path or "$" in path else f"/etc/nginx/{path}"
+
+
+def _names(names: list[str]) -> tuple[str, ...]:
+    """The names as nginx compares them: in small letters; `.a.example` is two of them."""
+    small = [name if name.startswith("~") else name.lower() for name in names if name not in ("", "_")]
+    both = [each for name in small for each in ([name[1:], f"*{name}"] if name.startswith(".") else [name])]
+    return tuple(dict.fromkeys(both))
 
 
 def _guards(one: Directive) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ai_services.host.plan import make_plan as host_plan
 from ai_services.host.plan_types import Note, Notes
-from ai_services.migrate import estimate, plan_checks, plan_filter, render, words
+from ai_services.migrate import estimate, plan_checks, plan_doors, plan_filter, render, words
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import API_NAMES, Found, Service
 from ai_services.migrate.plan_types import FileChange, MigrationPlan
@@ -50,6 +50,7 @@ def make(
     plan_checks.check_ollama(found, service, settings, notes)
     plan_checks.check_front(found, service, now, notes)
     plan_checks.check_ports(found, service, notes)
+    plan_doors.check(found, service, settings, derived.listeners, notes)
     plan_filter.check(found, settings, derived.listeners, notes)
     plan_checks.check_callers(found, settings, notes)
     retire = tuple(_retired(found, service))

@@ -127,7 +127,9 @@ def _exchange(state: State, change: Change, admin: Admin, old: Old) -> None:
         held.enter_context(takeover.waiting(change, admin))
         change.say("callers wait from now on; those under way are answered")
         engines._settle(change, SPEECH, admin)
-        if state.old["api"] == "whisper_api" and not fetched(lambda: _tasks(admin), REST_WITHIN_S):
+        if state.old["api"] == "whisper_api" and not fetched(
+            lambda: _tasks(admin), takeover.remaining(begun, REST_WITHIN_S)
+        ):
             raise MigrationError("Ours still works on tasks. Nothing was stopped. Try again when they have ended.")
         if state.order.get("plan", {}).get("wanted", {}).get("accelerator") == "nvidia":
             _make_room(change, admin, held)

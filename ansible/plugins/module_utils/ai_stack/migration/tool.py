@@ -255,8 +255,8 @@ def _go(chosen: argparse.Namespace) -> dict[str, Any]:
     """Run one of the LONG commands as a unit of its own, so that it comes to its end. Its words go into a file."""
     command = chosen.arguments[0]
     state = _open()
-    if _busy():
-        return {"busy": _busy()}
+    if busy := _busy():
+        raise MigrationError(f"This host is still at work on {', '.join(busy)}: wait for it, and run the same again.")
     said = state.folder / f"{command}.said"
     said.unlink(missing_ok=True)
     tool = str(Path(sys.argv[0]).resolve())
