@@ -648,8 +648,8 @@ variable "ai_hosts" {
 
   # ai_old_api_listeners
   validation {
-    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_old_api_listeners == null ? true : alltrue([for each in host.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))])])
-    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_old_api_listeners == null ? true : alltrue([for each in host.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))]))])}): ai_old_api_listeners: give a list; each: a port, then the names it answers to, then certificate=/path key=/path if it speaks TLS, as 443 whisper.example.com certificate=/etc/ssl/w.pem key=/etc/ssl/w.key."
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_old_api_listeners == null ? true : alltrue([for each in host.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|(?:\\*\\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))])])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_old_api_listeners == null ? true : alltrue([for each in host.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|(?:\\*\\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))]))])}): ai_old_api_listeners: give a list; each: a port, then the names it answers to, then certificate=/path key=/path if it speaks TLS, as 443 whisper.example.com certificate=/etc/ssl/w.pem key=/etc/ssl/w.key."
   }
 
   # ai_old_api_url
@@ -666,8 +666,8 @@ variable "ai_hosts" {
 
   # ai_backup_to
   validation {
-    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_to == null ? true : can(regex("^(?:/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", host.ai_backup_to))])
-    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_to == null ? true : can(regex("^(?:/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", host.ai_backup_to)))])}): ai_backup_to: give a directory of the host, or s3://BUCKET/PREFIX, as /var/backups/ai-services."
+    condition     = alltrue([for host in values(var.ai_hosts) : host.ai_backup_to == null ? true : can(regex("^(?:(?:/+\\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", host.ai_backup_to))])
+    error_message = "ai_hosts (host ${join(", ", [for name, host in var.ai_hosts : name if !(host.ai_backup_to == null ? true : can(regex("^(?:(?:/+\\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", host.ai_backup_to)))])}): ai_backup_to: give a directory of the host, or s3://BUCKET/PREFIX, as /var/backups/ai-services."
   }
 
   # ai_backup_at

@@ -793,7 +793,7 @@ variable "ai_old_api_listeners" {
 
   # form
   validation {
-    condition     = alltrue([for each in var.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))])
+    condition     = alltrue([for each in var.ai_old_api_listeners : can(regex("^(?:[1-9][0-9]{0,4}(?: (?:_|(?:\\*\\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?))*(?: certificate=/[A-Za-z0-9._/@+-]+ key=/[A-Za-z0-9._/@+-]+)?)$", each))])
     error_message = "ai_old_api_listeners: give a list; each: a port, then the names it answers to, then certificate=/path key=/path if it speaks TLS, as 443 whisper.example.com certificate=/etc/ssl/w.pem key=/etc/ssl/w.key."
   }
 }
@@ -833,7 +833,7 @@ variable "ai_backup_to" {
 
   # form
   validation {
-    condition     = can(regex("^(?:/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", var.ai_backup_to))
+    condition     = can(regex("^(?:(?:/+\\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?)$", var.ai_backup_to))
     error_message = "ai_backup_to: give a directory of the host, or s3://BUCKET/PREFIX, as /var/backups/ai-services."
   }
 }
