@@ -111,6 +111,27 @@ def test_what_nginx_refuses_is_taken_back(site: dict[str, Any]) -> None:
 
 @needs_nginx
 @pytest.mark.long
+def test_a_reload_that_a_killed_run_owed_is_not_forgotten(site: dict[str, Any]) -> None:
+    """Killed between files and reload: the next run finds the files right, and nginx works by those of before."""
+    folder: Path = site["folder"]
+    owed = folder / "run" / "nginx-reload"
+    change: dict[str, Any] = {
+        "files": {str(folder / "enabled/ours"): "server { listen 18082; }\n"}, "test": site["test"], "owed": str(owed),
+    }  # fmt: skip
+    assert nginx_files(**change)["changed"]
+    assert owed.exists()
+    again = nginx_files(**change)
+    assert (again["changed"], again["paths"]) == (True, [])
+    owed.unlink()
+    assert nginx_files(**change)["changed"] is False
+    assert not owed.exists()
+    refused = nginx_files(**{**change, "files": {str(folder / "enabled/ours"): "server { listen nowhere; }\n"}})
+    assert "the old one is back" in refused["msg"]
+    assert not owed.exists(), "nothing was changed"
+
+
+@needs_nginx
+@pytest.mark.long
 def test_a_site_of_others_gives_way_by_a_rename_in_the_same_change_or_not_at_all(site: dict[str, Any]) -> None:
     """Both listen as the default of one port, so that nginx accepts either, and never both."""
     folder, old = site["folder"], site["old"]

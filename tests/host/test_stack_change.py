@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import pkgutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,34 @@ def test_a_gateway_that_does_not_reach_the_engines_is_never_asked(hosts: Callabl
         host.activate("B")
     host.serves("A")
     assert switch.chosen(host.root) == before
+
+
+@pytest.mark.parametrize(
+    ("accepted", "called"), [(True, ["nginx -t -q", "systemctl reload nginx"]), (False, ["nginx -t -q"])]
+)
+def test_no_gateway_is_exchanged_behind_an_nginx_that_does_not_know_of_it(
+    hosts: Callable[[], Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool, called: list[str]
+) -> None:
+    """A deploy was killed between nginx's files and its reload: nginx looks at no switch, and asks for what is gone."""
+    host, asked = hosts(), list[str]()
+    owed = tmp_path / "nginx-reload"
+    owed.touch()
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(" ".join(words))
+        return subprocess.CompletedProcess(words, 0 if accepted else 1, "", "unknown directive")
+
+    monkeypatch.setattr(switch, "OWED", owed)
+    monkeypatch.setattr(subprocess, "run", run)
+    if accepted:
+        host.activate("B")
+        host.serves("B")
+    else:
+        with pytest.raises(ActivationError, match=r"unknown directive(.|\n)*serves again"):
+            host.activate("B")
+        host.serves("A")
+    assert asked[: len(called)] == called
+    assert owed.exists() is not accepted
 
 
 def test_what_is_healthy_and_deaf_is_taken_back(hosts: Callable[[], Host]) -> None:

@@ -59,6 +59,13 @@ def exchange(change: Change) -> None:
     Raises:
         ChangeError: the new one does not work, or the old one does not come to rest; callers reach what they did.
     """
+    if is_right(change):
+        return
+    try:
+        if switch.settle():
+            change.say("nginx has read its files, which a run that was killed had changed")
+    except switch.NginxError as error:
+        raise ChangeError(str(error)) from error
     seen = Gateways.seen(change)
     before = switch.chosen(change.root)
     # One that an earlier run has started may not be ready yet: it is looked at like a new one, before others go.

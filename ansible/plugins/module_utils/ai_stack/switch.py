@@ -6,11 +6,43 @@ step. nginx asks the other gateway by itself where the chosen one refuses the co
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from .durable import sync_directory
 
 PORTS = (8080, 8081)
+# The role nginx makes it before it changes nginx's files, and removes it when nginx has been reloaded.
+OWED = Path("/run/ai-services/nginx-reload")
+_NGINX_S = 60
+
+
+class NginxError(Exception):
+    """nginx does not work by its own files; the message says what to do."""
+
+
+def settle() -> bool:
+    """Let nginx read its files, if the run that changed them was killed before. Returns whether that was needed.
+
+    An nginx that works by files of before may not know of the switch at all, and would ask for a gateway that is gone.
+
+    Raises:
+        NginxError: it does not accept them.
+    """
+    if not OWED.exists():
+        return False
+    for words in (["nginx", "-t", "-q"], ["systemctl", "reload", "nginx"]):
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=_NGINX_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NginxError(f"{' '.join(words)}: {error}") from error
+        if done.returncode != 0:
+            raise NginxError(
+                f"A deploy was killed while it changed nginx's files, and nginx does not accept them: "
+                f"{done.stderr.strip()[-500:]}. Run ./ai deploy HOST again: it writes them anew."
+            )
+    OWED.unlink(missing_ok=True)
+    return True
 
 
 def chosen(root: Path) -> int:

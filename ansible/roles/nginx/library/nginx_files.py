@@ -28,6 +28,11 @@ options:
   absent: {description: Paths of files and links that must not be there., type: list, elements: path, default: []}
   test: {description: The command that accepts or refuses., type: list, elements: str,
          default: [/usr/sbin/nginx, -t, -q]}
+  owed:
+    description: >-
+      A file that says that nginx has yet to be reloaded; made before anything is changed. As long as it is there the
+      task is changed, so that the reload comes though the run that owed it was killed. Whoever reloads removes it.
+    type: path
 """
 RETURN = r"""
 paths: {description: What was changed., type: list, elements: str, returned: always}
@@ -48,6 +53,7 @@ def main() -> None:
             "aside": {"type": "list", "elements": "path", "default": []},
             "absent": {"type": "list", "elements": "path", "default": []},
             "test": {"type": "list", "elements": "str", "default": ["/usr/sbin/nginx", "-t", "-q"]},
+            "owed": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -58,7 +64,12 @@ def main() -> None:
     ]
     moving = [path for path in map(Path, module.params["aside"]) if path.is_symlink() or path.exists()]
     diff += [{"before": f"{path}\n", "after": f"{aside_of(path)}\n"} for path in moving]
-    if (new or moving) and not module.check_mode:
+    owed = Path(module.params["owed"]) if module.params["owed"] else None
+    due = owed is not None and owed.exists()
+    if (new or moving or due) and not module.check_mode:
+        if owed is not None and not due:
+            owed.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            owed.touch()
         for path, content in new.items():
             put(Path(path), content)
         for path in moving:
@@ -69,13 +80,15 @@ def main() -> None:
                 aside_of(path).rename(path)
             for path, content in old.items():
                 put(Path(path), content)
+            if owed is not None and not due:
+                owed.unlink(missing_ok=True)
             module.fail_json(
                 msg=f"nginx does not accept the new configuration, so the old one is back and nothing was reloaded: "
                 f"{reason(error or output)} If a file of another site is named there, mend that one; otherwise "
                 "this is a fault of ai-services."
             )
     paths = sorted([*new, *map(str, moving)])
-    module.exit_json(changed=bool(paths), paths=paths, diff=diff)
+    module.exit_json(changed=bool(paths) or due, paths=paths, diff=diff)
 
 
 def plan(ask: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
