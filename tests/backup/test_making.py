@@ -18,6 +18,7 @@ from ai_services.backup.sealing import Seal
 from ai_services.console import Screen
 from ai_services.exits import OperatorError
 from ai_services.host.target import Target
+from ai_services.local.home import Home
 from ai_services.verbs import backup
 
 from .archives import archive, identity, manifest
@@ -142,8 +143,6 @@ def test_two_that_make_the_first_key_at_a_time_have_the_same(tmp_path: Path) -> 
     """The later must not replace what an archive is sealed to already."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from ai_services.local.home import Home
-
     home = Home(tmp_path)
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(lambda _: backup.own_recipient(home, Screen(json=True)), range(8)))
@@ -158,3 +157,12 @@ def test_a_file_without_recipients_is_no_reason_to_take_another_key(tmp_path: Pa
     (tmp_path / "empty.txt").write_text("# nobody yet\n")
     with pytest.raises(OperatorError, match="names no recipient"):
         backup.sealed_to(backup.Wish("gpu-1", recipients=[str(tmp_path / "empty.txt")]), None, None, {})  # type: ignore[arg-type]  # neither is asked
+
+
+@pytest.mark.parametrize(("config", "opens"), [(None, "age1host"), ("ai.yml", "age1file")])
+def test_an_ai_yml_that_merely_lies_here_seals_nothing_of_another_host(config: str | None, opens: str) -> None:
+    """Its recipients are another host's; whoever names it means it."""
+    given = {"ai_domain": "other.example.com", "ai_backup_recipients": ["age1file"]}
+    decide = backup.sealed_to(backup.Wish("gpu-1", config=config), Home(Path("/nowhere")), Screen(json=True), given)
+    assert decide(manifest(settings={"ai_backup_recipients": ["age1host"]})).recipients == (opens,)
+    assert decide(manifest(domain="other.example.com")).recipients == ("age1file",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ai_services import __version__
 from ai_services.backup import restored_settings
 from ai_services.backup.comparing import differences, is_of
 from ai_services.exits import OperatorError
+from ai_services.host.settings_backup import Place
 
 from .archives import manifest
 
@@ -108,3 +110,15 @@ def test_differences_are_named() -> None:
         "settings: ai_domain",
     ]
     assert differences(saved, saved).words() == []
+
+
+@pytest.mark.parametrize(
+    ("place", "good"),
+    [
+        ("/var/backups/ai-services", True), ("/mnt/nas/.data/a..i", True), ("s3://bucket/a..b", True),
+        ("/srv/../home/ann", False), ("/srv/..", False), ("/..", False), ("/srv/./x", False), ("/srv/", False),
+    ],
+)  # fmt: skip
+def test_a_place_leads_where_it_says(place: str, good: bool) -> None:
+    """What is refused below homes, and in /opt/ai, is compared by how it begins."""
+    assert bool(re.fullmatch(Place.pattern, place)) is good

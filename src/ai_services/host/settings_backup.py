@@ -14,7 +14,7 @@ Recipient: Final = Text(
 Recipients: Final = Several(Recipient)
 Place: Final = Text(
     "a directory of the host, or s3://BUCKET/PREFIX",
-    r"/[A-Za-z0-9._/-]*[A-Za-z0-9._-]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?",
+    r"(?:/+\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=/-]*)?",
     "/var/backups/ai-services",
 )
 Moment: Final = Text(

@@ -135,6 +135,11 @@ def sealed_to(wish: Wish, home: Home, screen: Screen, given: dict[str, Any]) -> 
 
     def decide(manifest: Manifest) -> Seal:
         settings = manifest.settings | given
+        if not wish.config and not wish.pairs and given.get("ai_domain", manifest.domain) != manifest.domain:
+            screen.warn(
+                f"The ai.yml that lies here is of {given['ai_domain']}: it does not say who can open this backup."
+            )
+            settings = manifest.settings
         found = words or [str(each) for each in settings.get("ai_backup_recipients") or ()]
         return Seal(tuple(dict.fromkeys(found)) or (own_recipient(home, screen),))
 
