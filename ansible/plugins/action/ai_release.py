@@ -113,12 +113,16 @@ def _who() -> dict[str, Any]:
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
-    """Whether the holder was a process of this very machine that is no more. Of other machines nothing is known."""
+    """Whether the holder was a process of this very machine that is no more. Of other machines nothing is known.
+
+    Two machines may have one name, so only what began since this one's start is known for its own.
+    """
     owner = holder.get("owner") or {}
     pid, _, rest = str(owner.get("pid", "")).partition(":")
-    if owner.get("host") != socket.gethostname() or not pid.isdigit() or not _boot():
+    started, _, boot = rest.partition(":")
+    if owner.get("host") != socket.gethostname() or not pid.isdigit() or not boot or boot != _boot():
         return False
-    return rest != f"{_started(int(pid))}:{_boot()}"
+    return started != _started(int(pid))
 
 
 def _started(pid: int) -> str:
