@@ -134,7 +134,7 @@ def test_history_knows_what_serves_what_served_and_what_did_not_work(tmp_path: P
     assert history.back(tmp_path) == made[1].id
 
 
-def test_a_mending_that_failed_closes_no_way_back(tmp_path: Path) -> None:
+def test_a_mending_that_failed_closes_no_way_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A served, was not to be mended once, and was left for B: it is what a rollback goes to."""
     store, log = Store(tmp_path), Journal(tmp_path / "journal.jsonl", "ann@laptop")
     a, b = (plan(tmp_path, {"compose.yaml": name, ".env": ""}, {}).id for name in "ab")
@@ -152,6 +152,10 @@ def test_a_mending_that_failed_closes_no_way_back(tmp_path: Path) -> None:
     with log.step("restore", b):
         pass
     assert history.back(tmp_path) is None
+    with pytest.raises(SystemExit) as refused:
+        tool.main(["rollback", "--root", str(tmp_path)])
+    assert refused.value.code == tool.USAGE
+    assert f"Release {a}, which served before, did not work" in capsys.readouterr().err
 
 
 def test_a_damaged_journal_and_a_damaged_record_are_told_as_far_as_they_go(

@@ -56,9 +56,11 @@ def discard(engine: Engine, pins: Iterable[str], spared: Iterable[str] = ()) -> 
     Raises:
         EngineError: Docker cannot be talked to.
     """
-    kept = {str(found["Id"]) for pin in spared if (found := engine.image(pin))}
+    needed = set(spared)
+    doomed = sorted(set(pins) - needed)
+    kept = {str(found["Id"]) for pin in needed if (found := engine.image(pin))} if doomed else set()
     gone = []
-    for pin in sorted(set(pins) - set(spared)):
+    for pin in doomed:
         found = engine.image(pin)
         if found is None or str(found["Id"]) in kept:
             continue
