@@ -76,7 +76,7 @@ def _rollback(chosen: argparse.Namespace) -> int:
         listed = "; ".join(f"{row['id']} ({row['version']}, {row['state']})" for row in history.releases(chosen.root))
         why = "No release served here before the one that does."
         if store.previous and store.previous != store.current:
-            why = f"Release {store.previous}, which served before, did not work when it was last tried; name it to try again."
+            why = f"Release {store.previous}, which served before, did not work when last tried; name it to try again."
         raise Refused(f"{why} There are: {listed or 'none'}.")
     matches = [one for one in store.ids() if one.startswith(release)] or [
         row["id"] for row in history.releases(chosen.root) if row["version"] == release and row["state"] != "serves"
