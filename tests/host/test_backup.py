@@ -147,6 +147,21 @@ def test_a_backup_that_fails_is_seen(kept: Kept) -> None:
     assert _doctor(kept)["backup"]["state"] == "ok"
 
 
+def test_one_that_is_killed_is_seen_as_well(kept: Kept) -> None:
+    """It cannot note that itself; it waits here, as somebody changes the host, so that it is killed in the middle."""
+    kept.on_host(
+        "setsid flock /run/ai-services/lock sleep 10 >/dev/null 2>&1 &\n"
+        "until ! flock --nonblock /run/ai-services/lock true; do sleep 0.1; done\n"
+        "systemctl start --no-block ai-backup.service\n"
+        'until [ "$(systemctl show --property=MainPID --value ai-backup.service)" != 0 ]; do sleep 0.1; done\n'
+        "systemctl kill --signal=KILL ai-backup.service\n"
+        "until systemctl is-failed --quiet ai-backup.service; do sleep 0.1; done"
+    )
+    assert "ended by KILL" in _doctor(kept)["backup"]["seen"]
+    kept.on_host("systemctl start ai-backup.service")
+    assert _doctor(kept)["backup"]["state"] == "ok"
+
+
 def test_verifying_proves_it_and_the_doctor_knows(kept: Kept) -> None:
     outcome = kept.restore("verify", kept.archive, "--verify")
     assert outcome.status == 0, outcome.text
