@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 from ai_stack.engine import Engine
 from ai_stack.journal import Journal, read
-from ai_stack.migration import front, keeping, tool
+from ai_stack.lock import LockedError
+from ai_stack.migration import front, keeping, old, tool
 from ai_stack.migration.old import Old
 from ai_stack.migration.state import MigrationError, State, step
 
@@ -265,3 +266,82 @@ def test_only_what_is_the_units_alone_goes_for_good(tmp_path: Path, monkeypatch:
     file, *parts = (str(tmp_path / name) for name in names)
     unit = {"name": "old.service", "file": file, "parts": [*parts, str(tmp_path / "system/old.service.d/gone.conf")]}
     assert [path.name for path in tool._own_files(unit)] == ["old.service", "a.conf"]
+
+
+class TestTool:
+    """The host's half as it is called: one command, one answer."""
+
+    @pytest.fixture
+    def held(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Somebody else holds the lock."""
+
+        class Held:
+            def refresh(self, token: str) -> bool:
+                if token != "theirs":
+                    raise LockedError({"token": "theirs", "why": "migrate"})
+                return True
+
+        monkeypatch.setattr(tool, "Lock", Held)
+        monkeypatch.setattr(tool, "ROOT", tmp_path)
+        monkeypatch.setattr(tool, "_busy", list)
+        begun(tmp_path)
+
+    def said(self, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object]]:
+        with pytest.raises(SystemExit) as ended:
+            tool.main(words)
+        answer: dict[str, object] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return int(str(ended.value.code)), answer
+
+    @pytest.mark.usefixtures("held")
+    def test_a_run_that_slept_through_its_lease_changes_nothing(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """Somebody else has taken the lock since."""
+        status, answer = self.said(capsys, "--token", "mine", "--", "mark", "front", "begun")
+        assert status == tool.LOCKED
+        assert "migrate" in str(answer["error"])
+        state = State.open(tmp_path)
+        assert state is not None
+        assert state.of("front") == ""
+        assert self.said(capsys, "--token", "mine", "--", "state")[0] == tool.OK
+        assert self.said(capsys, "--token", "theirs", "--", "mark", "front", "begun")[0] == tool.OK
+
+    @pytest.mark.usefixtures("held")
+    def test_a_fault_of_ours_is_told_in_words(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A long command's last word is what the operator reads: a traceback is none."""
+
+        def broken(_: State) -> None:
+            raise KeyError("nothing")
+
+        monkeypatch.setattr(front, "own_the_port", broken)
+        status, answer = self.said(capsys, "retire")
+        assert (status, answer["error"]) == (tool.FAILED, "KeyError: 'nothing'")
+
+    @pytest.mark.usefixtures("held")
+    def test_a_long_one_is_not_begun_beside_another(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tool, "_busy", lambda: ["settle"])
+        status, answer = self.said(capsys, "--token", "theirs", "--", "go", "undo-old")
+        assert status == tool.FAILED
+        assert "still at work on settle" in str(answer["error"])
+
+
+def test_who_is_connected_by_either_kind_of_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that listens on [::] has its callers of IPv4 in the other table."""
+    tables = {
+        "tcp": ["0: 0100007F:0BB9 0100007F:9999 01", "1: 00000000:0BB9 0500A8C0:9999 01"],
+        "tcp6": [
+            "0: 0000000000000000FFFF00000100A8C0:0BB9 0000000000000000FFFF00000600A8C0:9999 01",
+            "1: 0000000000000000FFFF00000100A8C0:0BB9 0000000000000000FFFF00000700A8C0:9999 06",
+            "2: 00000000000000000000000001000000:0BB9 00000000000000000000000001000000:9999 01",
+        ],
+    }
+    monkeypatch.setattr(old, "_lines", lambda path: tables[path.name])
+    service = Old(
+        {"api": "asr", "port": 3001, "how": "systemd", "containers": [{"id": "x", "name": "ollama"}]}, Engine()
+    )
+    assert service.strangers(set()) == 2
+    assert service.strangers({"192.168.0.0/29"}) == 0

@@ -266,7 +266,7 @@ def _go(chosen: argparse.Namespace) -> dict[str, Any]:
             "systemd-run", "--quiet", "--collect", f"--unit={_UNIT}-{command}", "--property=TimeoutStopSec=1800",
             f"--property=ExecStopPost=/usr/bin/python3 -I {tool} settle",
             f"--property=StandardOutput=append:{said}", f"--property=StandardError=append:{said}",
-            "/usr/bin/python3", "-I", tool, command, "--by", chosen.by, "--token", chosen.token,
+            "/usr/bin/python3", "-I", tool, "--by", chosen.by, "--token", chosen.token, command,
         ]
     )  # fmt: skip
     return {"busy": [command]}
