@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from ai_stack import switch
 from ai_stack.engine import Engine
 from ai_stack.journal import Journal, read
 from ai_stack.lock import LockedError
@@ -140,6 +141,12 @@ def test_what_the_operator_sends_is_what_the_host_reads(
     assert "@" in told["by"]
 
 
+def reloaded(done: list[str]) -> None:
+    """As nginx does it: nothing is owed to it afterwards."""
+    done.append("reload")
+    switch.OWED.unlink(missing_ok=True)
+
+
 class TestDoors:
     """Where the old service had two ports, one rule serves both."""
 
@@ -151,10 +158,11 @@ class TestDoors:
             "server {\n    listen 19000;\n    server_name _;\n}\n\nserver {\n    listen 19001;\n    server_name _;\n}\n"
         )
         monkeypatch.setattr(front, "DOORS", doors)
+        monkeypatch.setattr(switch, "OWED", tmp_path / "run" / "nginx-reload")
         monkeypatch.setattr(front, "_SETTLED_S", 0)
         monkeypatch.setattr(front, "wait_for", lambda port, *_: done.append(f"listens {port}"))
         monkeypatch.setattr(front, "wait_until_free", lambda port, *_: done.append(f"free {port}"))
-        monkeypatch.setattr(front, "reload_nginx", lambda: done.append("reload"))
+        monkeypatch.setattr(front, "reload_nginx", lambda: reloaded(done))
         monkeypatch.setattr(front, "no_redirect", lambda: done.append("no rule"))
         monkeypatch.setattr(front, "redirect", lambda *_: done.append("rule"))
         return done
@@ -177,6 +185,23 @@ class TestDoors:
         assert {"listens 19000", "listens 19001"} <= set(did[:rule])
         assert {"free 9000", "free 9001"} <= set(did[rule:])
 
+    def test_one_that_was_killed_before_the_reload_is_ended_before_the_rule_goes(
+        self, did: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file says it already, and nginx does not know: callers would have been led to nobody."""
+        state = begun(tmp_path, in_place_of={"9000": 19000})
+
+        def killed() -> None:
+            raise KeyboardInterrupt
+
+        reload = front.reload_nginx
+        monkeypatch.setattr(front, "reload_nginx", killed)
+        with pytest.raises(KeyboardInterrupt):
+            front.own_the_port(state)
+        monkeypatch.setattr(front, "reload_nginx", reload)
+        front.own_the_port(state)
+        assert did.index("reload") < did.index("listens 9000") < did.index("no rule")
+
     def test_what_nginx_refuses_is_as_it_was(
         self, did: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -196,7 +221,8 @@ class TestBringBack:
     def reloads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done: list[str] = []
         monkeypatch.setattr(front, "LINK", tmp_path / "zz-ai-services.conf")
-        monkeypatch.setattr(front, "reload_nginx", lambda: done.append("reload"))
+        monkeypatch.setattr(switch, "OWED", tmp_path.parent / "run" / "nginx-reload")
+        monkeypatch.setattr(front, "reload_nginx", lambda: reloaded(done))
         return done
 
     def test_one_reload_and_no_trace(self, reloads: list[str], tmp_path: Path) -> None:

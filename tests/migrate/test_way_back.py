@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ai_stack import engines, gateway, observe
+from ai_stack import engines, gateway, observe, switch
 from ai_stack.admin import AdminError
 from ai_stack.journal import Journal, read
 from ai_stack.migration import back, front, settle, takeover
@@ -102,6 +102,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(back, "_spare_the_name", lambda *_: None)
     monkeypatch.setattr(front, "give_the_port_back", lambda *_: made.did.append("port"))
     monkeypatch.setattr(front, "mend", lambda _: [])
+    monkeypatch.setattr(switch, "settle", lambda: False)
     monkeypatch.setattr(front, "has_helpers", lambda _: False)
     monkeypatch.setattr(observe, "containers", lambda _: [])
     monkeypatch.setattr(Old, "is_running", lambda _: made.old)

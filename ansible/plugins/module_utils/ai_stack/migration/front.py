@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .. import switch
 from ..durable import write_file
 from ..engine import Engine
 from ..observe import PROJECT
@@ -40,9 +41,10 @@ def bring_back(paths: list[Path], *, again: bool = False) -> list[str]:
     off = LINK.with_name(f".{LINK.name}.off")
     ours = LINK.is_symlink()
     if not waiting and not ours and not off.is_symlink():
-        if again:
+        if again or switch.OWED.exists():
             reload_nginx()
         return []
+    _owe()
     if ours:
         LINK.rename(off)
     for path in waiting:
@@ -92,6 +94,13 @@ def reload_nginx() -> None:
     if done.returncode != 0:
         raise MigrationError(f"nginx does not accept its configuration: {done.stderr.strip()[-500:]}")
     _do(["systemctl", "reload-or-restart", "nginx"])
+    switch.OWED.unlink(missing_ok=True)
+
+
+def _owe() -> None:
+    """Note that nginx is to be told of its files: whoever is killed before leaves that to the next run."""
+    switch.OWED.parent.mkdir(mode=0o755, exist_ok=True)
+    switch.OWED.touch()
 
 
 def doors_of(state: State) -> dict[int, int]:
@@ -109,18 +118,19 @@ def listen_on(doors: dict[int, int], *, own: bool, helper: bool) -> bool:
     wanted = {port: [port] * own + [other] * helper for port, other in doors.items()}
     for port, other in doors.items():
         after = ports_changed(after, port, other, wanted[port])
-    if after == before:
-        return False
-    # Whole or not at all: a host that boots with half of this file has no nginx.
-    write_file(DOORS, after.encode())
-    try:
-        reload_nginx()
-    except MigrationError:
-        write_file(DOORS, before.encode())
-        raise
+    if after != before or switch.OWED.exists():
+        _owe()
+        # Whole or not at all: a host that boots with half of this file has no nginx.
+        write_file(DOORS, after.encode())
+        try:
+            reload_nginx()
+        except MigrationError:
+            write_file(DOORS, before.encode())
+            raise
+    # Asked in any case: what comes next may lead callers there.
     for one in [each for ports in wanted.values() for each in ports]:
         wait_for(one)
-    return True
+    return after != before
 
 
 def ports_changed(text: str, port: int, helper: int, wanted: list[int]) -> str:

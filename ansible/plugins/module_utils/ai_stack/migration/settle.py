@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .. import gateway, observe
+from .. import gateway, observe, switch
 from ..change import Change
 from ..engine import Engine
 from ..journal import Journal
@@ -43,7 +43,8 @@ def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
 
 def _nginx(state: State, change: Change) -> list[str]:
     del change
-    return front.mend(state)
+    done = front.mend(state)
+    return [*done, "nginx has read its files"] if switch.settle() else done
 
 
 def _way_in(state: State, change: Change) -> list[str]:
