@@ -133,6 +133,8 @@ def _work(chosen: argparse.Namespace, release: str, teller: runs.Teller) -> dict
         done = activate(change)
         # It serves already: what is in the way of tidying up is said, and fails nothing.
         try:
+            if Store(root).surplus(chosen.keep):
+                teller.say("it serves; old releases go, with their images")
             done += _tidied(Store(root), chosen.keep)
         except (EngineError, OSError) as error:
             teller.say(f"old releases stay on the disk: {error}")
