@@ -371,3 +371,21 @@ def test_who_is_connected_by_either_kind_of_address(tmp_path: Path, monkeypatch:
     )
     assert service.strangers(set()) == 2
     assert service.strangers({"192.168.0.0/29"}) == 0
+
+
+def test_what_starts_it_again_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was cut off between the two left a service that no boot would have started."""
+    did: list[str] = []
+    monkeypatch.setattr(old, "_do", lambda words, *_: did.append(" ".join(words)))
+    policies = {"a": {"Name": "no"}, "b": {"Name": "on-failure", "MaximumRetryCount": 5}, "c": {"Name": ""}}
+    monkeypatch.setattr(
+        Engine, "container", lambda _, name: {"Name": f"/{name}", "HostConfig": {"RestartPolicy": policies[name]}}
+    )
+    containers = [
+        {"id": "a", "name": "a", "restart": "always"}, {"id": "b", "name": "b-before", "restart": "on-failure:5"},
+        {"id": "c", "name": "c", "restart": "no"},
+    ]  # fmt: skip
+    Old(
+        {"api": "asr", "port": 1, "containers": containers, "units": [{"name": "u", "enabled": True}]}, Engine()
+    ).as_found()
+    assert did == ["docker update --restart=always a", "docker rename b b-before", "systemctl enable u"]

@@ -109,6 +109,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(Old, "start", lambda _: made.start_old())
     monkeypatch.setattr(Old, "stop", lambda *_: made.stop_old())
     monkeypatch.setattr(Old, "works", lambda *_: made.ask_old())
+    monkeypatch.setattr(Old, "as_found", lambda _: None)
     return made
 
 

@@ -50,7 +50,7 @@ def _reduced(inspected: dict[str, Any]) -> dict[str, Any]:
         "state": str(state.get("Status", "")),
         "pid": int(state.get("Pid") or 0),
         "started_at": str(state.get("StartedAt", "")),
-        "restart": str(_part(host, "RestartPolicy").get("Name") or "no"),
+        "restart": _restart(_part(host, "RestartPolicy")),
         "auto_remove": bool(host.get("AutoRemove")),
         "command": hiding.words(str(word) for word in command),
         "network_mode": str(host.get("NetworkMode", "")),
@@ -87,6 +87,12 @@ def _reduced(inspected: dict[str, Any]) -> dict[str, Any]:
         },
         "traefik": {name: hiding.text(value) for name, value in labels.items() if name.startswith("traefik.")},
     }
+
+
+def _restart(policy: dict[str, Any]) -> str:
+    """As `docker update --restart` takes it: on-failure may have a count."""
+    count = policy.get("MaximumRetryCount")
+    return f"{policy.get('Name') or 'no'}{f':{count}' if isinstance(count, int) and count > 0 else ''}"
 
 
 def _part(value: dict[str, Any], name: str) -> dict[str, Any]:

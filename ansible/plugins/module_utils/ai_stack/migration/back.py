@@ -44,7 +44,7 @@ def undo_speech(root: Path, state: State, journal: Journal, sample: bytes, say: 
             else:
                 say("the old service starts beside ours")
                 old.start()
-        old.take_names()
+        old.as_found()
         old.works(sample, READY_S)
         say("the old service answers")
 

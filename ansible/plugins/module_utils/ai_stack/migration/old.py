@@ -74,11 +74,6 @@ class Old:
         states += [_said(["systemctl", "is-active", one["name"]]) == "active" for one in self.units]
         return bool(states) and all(states)
 
-    def is_partly_running(self) -> bool:
-        """Whether any of it runs."""
-        states = [(self.engine.container(one["id"]) or {}).get("State", {}).get("Running") for one in self.containers]
-        return any(states) or any(_said(["systemctl", "is-active", one["name"]]) == "active" for one in self.units)
-
     def stop(self, limit_s: float = _STOP_S) -> None:
         """Stop it in its own time, within `limit_s` each; see that nothing starts it again by itself.
 
@@ -91,7 +86,7 @@ class Old:
         for one in self.units:
             if one.get("enabled"):
                 _do(["systemctl", "disable", one["name"]])
-            _do(["systemctl", "stop", one["name"]], _STOP_S)
+            _do(["systemctl", "stop", one["name"]], limit_s + _COMMAND_S)
 
     def step_aside(self, mark: str) -> None:
         """Give up a name that a container of ours is to have."""
@@ -121,18 +116,27 @@ class Old:
             _do(["systemctl", "start", one["name"]], _STOP_S)
         # A name that one of ours has keeps nobody from being served; a rollback insists on it.
         with contextlib.suppress(MigrationError):
-            self.take_names()
+            self.as_found()
 
-    def take_names(self) -> None:
-        """Have its containers called as they were found.
+    def as_found(self) -> None:
+        """Have its containers called as they were found, and started again by whatever started them.
 
         Raises:
             MigrationError: somebody else is called so.
         """
         for one in self.containers:
             found = self.engine.container(one["id"])
-            if found is not None and found["Name"].lstrip("/") != one["name"]:
+            if found is None:
+                continue
+            policy = (found.get("HostConfig") or {}).get("RestartPolicy") or {}
+            count = policy.get("MaximumRetryCount")
+            if f"{policy.get('Name') or 'no'}{f':{count}' if count else ''}" != (one.get("restart") or "no"):
+                _do(["docker", "update", f"--restart={one.get('restart') or 'no'}", one["id"]])
+            if found["Name"].lstrip("/") != one["name"]:
                 _do(["docker", "rename", one["id"], one["name"]])
+        for one in self.units:
+            if one.get("enabled"):
+                _do(["systemctl", "enable", one["name"]])
 
     def works(self, sample: bytes, timeout_s: float) -> None:
         """Wait until it answers a recording; its own refusal of a key or a name counts as an answer.

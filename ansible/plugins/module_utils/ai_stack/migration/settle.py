@@ -71,7 +71,12 @@ def _speech(state: State, change: Change) -> list[str]:
     in_doubt = begun and state.of("whisper") in ("begun", "failed")
     # Where ours serves it may go on: both at once may be too much for the machine.
     undone = state.content["phase"] == "undoing" and not back.ours(change.engine, running=True)
-    if not (in_doubt or undone or (begun and state.of("whisper") == "")) or old.is_running():
+    if not (in_doubt or undone or (begun and state.of("whisper") == "")):
+        return []
+    if old.is_running():
+        # Cut off between the word that nothing is to start it again, and its stop.
+        with contextlib.suppress(MigrationError):
+            old.as_found()
         return []
     change.say("the old service starts again")
     with _waiting(change):
