@@ -76,7 +76,9 @@ class Store:
 
 @dataclass(frozen=True)
 class Container:
-    """A container of the host, running or not. `restart` is its policy's name; `compose_*` are Compose's labels."""
+    """A container of the host, running or not. `restart` is its policy, as `docker update` takes it; `compose_*` are
+    Compose's labels; `auto_remove`: it is gone once it stops.
+    """
 
     id: str
     name: str
@@ -84,6 +86,7 @@ class Container:
     image_id: str
     state: str
     restart: str = "no"
+    auto_remove: bool = False
     command: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     stores: tuple[Store, ...] = ()

@@ -81,6 +81,13 @@ def check_service(found: Found, service: Service, notes: Notes) -> None:
             "It could be stopped, and nothing here could start it again for a rollback.",
             "Give it a systemd unit, start it by that, and run this again.",
         )  # fmt: skip
+    for goes in filter(None, (service, found.ollama)):
+        if goes.container and goes.container.auto_remove:
+            notes.refuse(
+                "auto_remove", f"The container {goes.name} is gone as soon as it stops (docker run --rm).",
+                "Nothing would be left of it that a rollback could start.",
+                "Start it anew without --rm, at a time of your choosing, and run this again.",
+            )  # fmt: skip
     if service.port is None:
         notes.refuse(
             "no_port", f"{service.name} listens on no TCP port that could be seen.",

@@ -115,6 +115,7 @@ def _chosen(candidates: tuple[Service, ...], wanted: str | None) -> Service | No
 def _container(one: seen.Container, sizes: Mapping[str, seen.Store]) -> found.Container:
     return found.Container(
         id=one.id, name=one.name, image=one.image, image_id=one.image_id, state=one.state, restart=one.restart,
+        auto_remove=one.auto_remove,
         command=tuple(one.command), ports=tuple(Port(p.address, p.port, p.inside) for p in one.ports),
         stores=tuple(_store(mount, sizes) for mount in one.mounts if mount.kind in ("volume", "bind")),
         network_mode=one.network_mode, gpu=one.gpu, environment=one.environment,
