@@ -58,6 +58,19 @@ def test_what_is_no_key_has_no_fingerprint(text: bytes) -> None:
     assert module.fingerprints(module.dearmoured(text)) == []
 
 
+def test_a_key_of_another_version_beside_the_expected_one_is_refused(published: str, tmp_path: Path) -> None:
+    """Debian 13's apt knows version 6; a proxy that adds one must not be trusted with it."""
+    sample = imported("ai_apt_key").dearmoured(SAMPLE.encode())
+    (tmp_path / "web" / "two").write_bytes(sample + b"\xc6\x05\x06strange"[:7])
+    path = tmp_path / "key.gpg"
+    ask = {"url": f"{published}/two", "path": str(path), "fingerprints": [FINGERPRINT]}
+    assert "a key of version 6" in ran("ai_apt_key", ask)["msg"]
+    assert not path.exists()
+    path.write_bytes((tmp_path / "web" / "two").read_bytes())
+    assert ran("ai_apt_key", ask | {"url": f"{published}/gpg"})["changed"] is True
+    assert path.read_bytes() == sample
+
+
 def test_the_expected_key_is_kept_and_not_fetched_again(published: str, tmp_path: Path) -> None:
     path = tmp_path / "key.gpg"
     spaced = " ".join(FINGERPRINT[at : at + 4] for at in range(0, 40, 4)).lower()

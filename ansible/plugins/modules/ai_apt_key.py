@@ -34,6 +34,7 @@ fingerprints: {description: Fingerprints of the primary keys in the file., type:
 """
 
 PUBLIC_KEY = 6
+_LIMIT_BYTES = 1024 * 1024
 
 
 def main() -> None:
@@ -52,20 +53,21 @@ def main() -> None:
     path = Path(ask["path"])
     was = path.read_bytes() if path.is_file() else b""
     held = fingerprints(was)
-    if held and set(held) <= expected:
+    if held and set(held) <= expected and not others(was):
         module.exit_json(changed=False, fingerprints=held)
     try:
         with open_url(ask["url"], timeout=ask["timeout_s"]) as answer:
-            key = dearmoured(answer.read())
+            key = dearmoured(answer.read(_LIMIT_BYTES))
     except (OSError, ValueError) as error:
         module.fail_json(
             msg=f"The signing key {ask['url']} could not be fetched: {error}. Check that this host reaches it (proxy? "
             "ai_extra_ca_file?) and run again."
         )
     seen = fingerprints(key)
-    if not seen or not set(seen) <= expected:
+    if not seen or not set(seen) <= expected or others(key):
+        held = [*seen, *(f"a key of version {version}" for version in others(key))]
         module.fail_json(
-            msg=f"{ask['url']} holds {' '.join(seen) or 'no OpenPGP key'}, expected {' '.join(sorted(expected))}. "
+            msg=f"{ask['url']} holds {' '.join(held) or 'no OpenPGP key'}, expected {' '.join(sorted(expected))}. "
             "Either somebody sits between this host and the publisher, or the publisher changed the key: compare with "
             "the publisher's own page before you change the expected fingerprint. Nothing was written."
         )
@@ -105,6 +107,11 @@ def fingerprints(key: bytes) -> list[str]:
         for tag, body in packets(key)
         if tag == PUBLIC_KEY and body[:1] == b"\x04"
     ]
+
+
+def others(key: bytes) -> list[int]:
+    """Versions of the primary keys that have no fingerprint here; apt would trust them beside those that have."""
+    return [body[0] for tag, body in packets(key) if tag == PUBLIC_KEY and body and body[0] != 4]
 
 
 def packets(key: bytes) -> list[tuple[int, bytes]]:
