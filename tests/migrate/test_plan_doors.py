@@ -143,3 +143,19 @@ class TestDoors:
         assert "bound_port" in [note.code for note in plan.warnings]
         assert "local_port" in [note.code for note in plan.warnings]
         assert codes(plan) == []
+
+
+def test_the_same_port_of_another_machine_is_another_service() -> None:
+    """A site that leads there stays; it was taken for the old service's, and would have been put aside."""
+    world = seen("venv-sites")
+    world["facts"]["my_addresses"] = ["192.168.20.30"]
+    (path,) = [path for path, text in world["nginx"]["files"].items() if "proxy_pass http://127.0.0.1:3001" in text]
+    text = world["nginx"]["files"][path]
+    world["nginx"]["files"][path] = text.replace("127.0.0.1:3001", "192.168.20.31:3001")
+    found, _ = planned(world)
+    assert found.service
+    assert found.front.of(found.service) == ()
+    world["nginx"]["files"][path] = text.replace("127.0.0.1:3001", "192.168.20.30:3001")
+    found, _ = planned(world)
+    assert found.service
+    assert len(found.front.of(found.service)) == 1

@@ -26,21 +26,22 @@ def front_of(
         Certificate(one.path, _key_beside(one.path), tuple(one.names), one.not_after, one.issuer, one.lineage)
         for one in look.rows("certificates", seen.Certificate)
     )
+    own = _own_addresses(look)
     listeners = look.rows("listeners", seen.Listener)
     holders = {
         str(one.process or ""): one for one in listeners if one.port in _HTTP_PORTS and one.process != "docker-proxy"
     }
     if (nginx := look.one("nginx", seen.Nginx)) and (nginx.files or "nginx" in holders):
-        return _nginx(nginx, "nginx.service", services, containers, certificates, ollama)
+        return _nginx(nginx, "nginx.service", services, containers, certificates, ollama, own)
     for name, inner in look.table("inner_nginx", seen.Nginx).items():
         published = next((one.ports for one in containers if one.name == name), [])
         if any(port.port in _HTTP_PORTS for port in published):
-            return _nginx(inner, f"container {name}", services, containers, (), ollama)
+            return _nginx(inner, f"container {name}", services, containers, (), ollama, own)
     if "caddy" in holders:
-        return _caddy(look.one("caddy", seen.Other) or seen.Other(), "caddy.service", services, containers)
+        return _caddy(look.one("caddy", seen.Other) or seen.Other(), "caddy.service", services, containers, own)
     if "apache2" in holders or "httpd" in holders:
         apache = look.one("apache", seen.Other) or seen.Other()
-        return _apache(apache, services, containers, certificates)
+        return _apache(apache, services, containers, certificates, own)
     for one in containers:
         if one.state == "running" and any(port.port in _HTTP_PORTS for port in one.ports):
             return _contained(one, containers, services)
@@ -49,15 +50,15 @@ def front_of(
 
 def _nginx(
     nginx: seen.Nginx, how: str, services: Sequence[Service], containers: Sequence[seen.Container],
-    certificates: tuple[Certificate, ...], ollama: Service | None,
+    certificates: tuple[Certificate, ...], ollama: Service | None, own: frozenset[str],
 ) -> Front:  # fmt: skip
     blocks = nginx_text.blocks(nginx.files, nginx.links)
     sites = []
     for block in blocks:
-        served = {place: _served(url, services, containers) for place, url in block.site.targets.items()}
+        served = {place: _served(url, services, containers, own) for place, url in block.site.targets.items()}
         name = next((name for name in served.values() if name), "")
         urls = block.site.targets.items() if ollama and name else ()
-        language = tuple(place for place, url in urls if ollama and _served(url, [ollama], containers))
+        language = tuple(place for place, url in urls if ollama and _served(url, [ollama], containers, own))
         moved = tuple(place for place in block.site.moved if served.get(place) == name)
         others = tuple(
             place
@@ -108,7 +109,7 @@ def _ports(site: Site) -> str:
 
 
 def _caddy(
-    caddy: seen.Other, how: str, services: Sequence[Service], containers: Sequence[seen.Container]
+    caddy: seen.Other, how: str, services: Sequence[Service], containers: Sequence[seen.Container], own: frozenset[str]
 ) -> Front:  # fmt: skip
     sites = []
     for route in caddy.routes:
@@ -118,7 +119,7 @@ def _caddy(
             if text.rpartition(":")[2].isdigit()
         )
         serves = next(
-            (name for target in route.targets if (name := _served(f"http://{target}", services, containers))), ""
+            (name for target in route.targets if (name := _served(f"http://{target}", services, containers, own))), ""
         )
         targets = {str(place): target for place, target in enumerate(route.targets)}
         sites.append(Site(next(iter(caddy.files), ""), 1, tuple(route.names), listens, targets=targets, serves=serves))
@@ -127,7 +128,7 @@ def _caddy(
 
 def _apache(
     apache: seen.Other, services: Sequence[Service], containers: Sequence[seen.Container],
-    certificates: tuple[Certificate, ...],
+    certificates: tuple[Certificate, ...], own: frozenset[str],
 ) -> Front:  # fmt: skip
     sites = []
     for path, text in apache.files.items():
@@ -136,7 +137,7 @@ def _apache(
             number = re.search(r":(\d+)", matched[1])
             names = re.findall(r"(?im)^\s*Server(?:Name|Alias)\s+(.+)$", body)
             targets = dict(re.findall(r"(?im)^\s*ProxyPass\s+(\S+)\s+(https?://\S+)", body))
-            serves = next((name for url in targets.values() if (name := _served(url, services, containers))), "")
+            serves = next((name for url in targets.values() if (name := _served(url, services, containers, own))), "")
             certificate = re.search(r"(?im)^\s*SSLCertificateFile\s+(\S+)", body)
             key = re.search(r"(?im)^\s*SSLCertificateKeyFile\s+(\S+)", body)
             sites.append(
@@ -174,7 +175,13 @@ def _contained(holder: seen.Container, containers: Sequence[seen.Container], ser
     return Front(kind, "", how, facts=(fact,))
 
 
-def _served(url: str, services: Iterable[Service], containers: Sequence[seen.Container]) -> str:
+def _own_addresses(look: Seen) -> frozenset[str]:
+    """The host's own addresses, those of Docker's bridges among them: the same port of another machine is another's."""
+    found = [look.mapping("facts").get("my_addresses"), look.entries("bridges")]
+    return frozenset(str(one) for some in found if isinstance(some, list) for one in some)
+
+
+def _served(url: str, services: Iterable[Service], containers: Sequence[seen.Container], own: frozenset[str]) -> str:
     """Return the name of the service that a URL leads to, "" if it is none of them."""
     matched = re.match(r"(?:https?://)?(\[[^\]]+\]|[^/:]+)(?::(\d+))?", url)
     if not matched:
@@ -182,7 +189,7 @@ def _served(url: str, services: Iterable[Service], containers: Sequence[seen.Con
     host, port = matched[1].strip("[]"), int(matched[2] or 80)
     for service in services:
         for one in service.ports:
-            if one.port == port and not one.inner and _is_own(host):
+            if one.port == port and not one.inner and _is_own(host, own):
                 return service.name
             if one.port == port and one.address == host:
                 return service.name
@@ -196,11 +203,11 @@ def _served(url: str, services: Iterable[Service], containers: Sequence[seen.Con
     return ""
 
 
-def _is_own(host: str) -> bool:
-    if host in _OWN_NAMES:
+def _is_own(host: str, own: frozenset[str]) -> bool:
+    if host in _OWN_NAMES or host in own:
         return True
     try:
-        return ipaddress.ip_address(host).is_private
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -215,6 +215,11 @@ class Seen:
             self.odd[name] = "not an object"
         return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else {}
 
+    def entries(self, name: str) -> list[Any]:
+        """Return a list as it is, [] where there is none."""
+        value = self._raw.get(name)
+        return value if isinstance(value, list) else []
+
     def text(self, name: str) -> str:
         """Return a text, "" where there is none."""
         value = self._raw.get(name)
