@@ -67,11 +67,14 @@ class Migrating:
     def migrate_as_ever(self) -> Outcome:
         """The first version's call: IP, owner, token, domain; the token comes by standard input."""
         script = REPOSITORY / "bootstrap" / "ai" / "migrate-to-ai-services.sh"
+        config = self.folder / "without-token.yml"
+        known = {name: value for name, value in self.operator.settings.items() if name != "ai_ghcr_token_file"}
+        config.write_text(yaml.safe_dump(known))
         _, *login = self.operator.target()
         outcome = self.operator.run(
             "sh", "-c", 'token=$1 && shift && exec "$@" <"$token"', "sh", str(self.lab.secrets / "ghcr_token"),
             str(script), self.address, GITHUB_USER, "-", self.operator.domain,
-            "--config", str(self.operator.config), "--yes", *login,
+            "--config", str(config), "--yes", *login,
             environment={"SSH_USER": hosts.USER}, timeout_s=3600,
         )  # fmt: skip
         self.outcomes.append((script.name, outcome))
