@@ -79,8 +79,7 @@ class TakeOver:
     async def _ask(self) -> None:
         doubts = self._doubts
         healthy = await self._is_healthy()
-        # Ours may have missed one check; it is given up only for a standby that is really there.
-        active = not healthy and (self.active or await self._stands_by())
+        active = not healthy and await self._may_stay_or_come()
         if active != self.active:
             get_logger().info("taken_over" if not active else "given_back", backend=self._primary.name)
         self.active = active
@@ -89,6 +88,15 @@ class TakeOver:
             self._doubts_settled = doubts
         else:
             self.doubt()  # neither answered in time: who comes next looks again, or ours would be asked for ever
+
+    async def _may_stay_or_come(self) -> bool:
+        """Whether the standby is to be asked as long as ours does not answer."""
+        if self._checked_at == float("-inf"):
+            # The first look: either of the two may be the one that serves, and too busy to answer in time.
+            there = [await self._upstream.accepts(one, CHECK_TIMEOUT_S) for one in (self._primary, self.standby)]
+            return there != [True, False]
+        # Ours may have missed one check; it is given up only for a standby that is really there.
+        return self.active or await self._stands_by()
 
     async def _is_healthy(self) -> bool:
         return await self._upstream.probe(self._primary, "/health", CHECK_TIMEOUT_S) == 200

@@ -124,6 +124,17 @@ class Upstream:
             return None
         return response.status
 
+    async def accepts(self, backend: Backend, timeout_s: float) -> bool:
+        """Whether something takes connections where `backend` is, however busy it may be."""
+        url = URL(backend.url)
+        try:
+            async with asyncio.timeout(timeout_s):
+                _, writer = await asyncio.open_connection(url.host, url.port)
+        except (TimeoutError, OSError):
+            return False
+        writer.close()
+        return True
+
     def _url(self, backend: Backend, path: str, query: bytes) -> URL:
         key = (backend.name, path)
         url = self._urls.get(key)

@@ -106,6 +106,18 @@ async def test_until_then_the_old_service_sees_what_the_caller_sent(migrating: M
     assert not {"authorization", "x-hop"} & set(got)
 
 
+@pytest.mark.parametrize("serves", ["old", "new"])
+async def test_a_gateway_that_starts_finds_the_one_that_serves_though_it_is_busy(tmp_path: Path, serves: str) -> None:
+    """While the gateway starts, this process waits for it and answers nobody; the port of the other one is closed."""
+    ports = {"old": free_port(), "new": free_port()}
+    async with service(ScriptedBackend(ports[serves]), serves.encode()):
+        line = ScriptedBackend(ports["new"]).line("whisper", "whisper-api", ["tiny.en"], key_file(tmp_path))
+        line["standby"] = {"url": f"http://127.0.0.1:{ports['old']}", "api": "asr"}
+        with gateway(tmp_path, [line], OLD_API="asr", OLD_API_KEYLESS="true") as process:
+            house = Migrating(process, *(ScriptedBackend(free_port()) for _ in range(3)))
+            assert await transcribe(house) == (200, serves.encode())
+
+
 @pytest.mark.long
 async def test_its_own_key_is_said_to_it(tmp_path: Path) -> None:
     with running(tmp_path, {"api_key_file": str(key_file(tmp_path))}) as house:
