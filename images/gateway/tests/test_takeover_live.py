@@ -15,7 +15,6 @@ import pytest
 import requests
 from dialects.harness import ADMIN_KEY, KEY, GatewayProcess, await_answer, free_port, gateway, stop
 from host.lab.old import locally
-from host.lab.old.recorded import cases
 from host.load import Get, Load, Plan, Upload
 from support.whisper import KEY as WHISPER_KEY
 from support.whisper import whisper_server
@@ -35,8 +34,8 @@ def admin(house: GatewayProcess, method: str, path: str, **members: Any) -> dict
 
 
 @contextlib.contextmanager
-def old_service(port: int, folder: Path, api: str = "seed") -> Iterator[None]:
-    """A service of before that speaks `api`, up and able to transcribe."""
+def old_service(port: int, folder: Path) -> Iterator[None]:
+    """A service of before, of the first version's API, up and able to transcribe."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(locally.TESTS),
@@ -46,7 +45,7 @@ def old_service(port: int, folder: Path, api: str = "seed") -> Iterator[None]:
     log = folder / "old.log"
     with log.open("ab") as opened:
         process = subprocess.Popen(
-            [sys.executable, "-m", "host.lab.old.old_service", api, "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", "host.lab.old.old_service", "seed", "--host", "127.0.0.1", "--port", str(port)],
             env=environment,
             stdout=opened,
             stderr=opened,
@@ -101,32 +100,3 @@ def test_no_transcription_fails_while_ours_takes_over_and_gives_back(tmp_path: P
                 load.until_each(2)
                 load.stop()  # while there is somebody to answer
     load.result.assert_no_failure(least=6)
-
-
-@pytest.mark.promise("S0.7")
-@pytest.mark.parametrize("api", ["asr", "speaches", "whisper_api", "seed"])
-def test_every_recorded_request_is_answered_alike_before_and_after(tmp_path: Path, api: str) -> None:
-    """Through the gateway and without a key: by the old service, and by ours in its place."""
-    key_file = tmp_path / "internal.key"
-    key_file.write_text(WHISPER_KEY + "\n")
-    old_port, our_port = free_port(), free_port()
-    line = {
-        "name": "whisper-api",
-        "kind": "whisper",
-        "url": f"http://127.0.0.1:{our_port}",
-        "api_key_file": str(key_file),
-        "models": ["tiny.en"],
-        "standby": {"url": f"http://127.0.0.1:{old_port}", "api": api},
-    }
-    with gateway(tmp_path / "gateway", [line], OLD_API=api, OLD_API_KEYLESS="true") as house:
-        caller = locally.caller(house.url, tmp_path)
-
-        def otherwise() -> list[str]:
-            return [f"{case}: {one}" for case in cases(api) for one in caller.differences(case)]
-
-        with old_service(old_port, tmp_path, api):
-            assert otherwise() == []
-            admin(house, "POST", "/whisper-api/pause", owner="test", why="exchange", lease_s=120)
-        with whisper_server(tmp_path, PORT=str(our_port), OLD_API=api):
-            assert admin(house, "POST", "/whisper-api/resume", owner="test")["standby"]["active"] is False
-            assert otherwise() == []
