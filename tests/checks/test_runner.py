@@ -13,7 +13,15 @@ from _pytest.mark.expression import Expression
 
 from ai_services.checks import runner, testing, tree
 from ai_services.checks.outcome import Outcome
-from ai_services.checks.phases import CHOSEN_MARKS, LONG_MARKS, LONG_STACK_MARKS, STACK_MARKS, UNIT_MARKS, Phase
+from ai_services.checks.phases import (
+    CHOSEN_MARKS,
+    LONG_CHOSEN_MARKS,
+    LONG_MARKS,
+    LONG_STACK_MARKS,
+    STACK_MARKS,
+    UNIT_MARKS,
+    Phase,
+)
 from ai_services.checks.report import Report
 
 LAST_LINE = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
@@ -126,6 +134,7 @@ def test_every_test_is_in_one_run_and_in_one_only() -> None:
         expected = 0 if {"bench", "host"} & set(carried) else 1
         assert sum(runs(one) for one in (UNIT_MARKS, STACK_MARKS, LONG_MARKS, LONG_STACK_MARKS)) == expected, carried
         assert runs(CHOSEN_MARKS) == bool(expected), carried
+        assert runs(LONG_CHOSEN_MARKS) == (runs(LONG_MARKS) or runs(LONG_STACK_MARKS)), carried
 
 
 def test_the_real_summary(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,3 +110,4 @@ LONG_MARKS = "(long or ollama) and not (stack or bench or host)"
 LONG_STACK_MARKS = "stack and (long or ollama) and not (bench or host)"
 # A choice of tests by path or -k is a choice: nothing of it is left out for its time.
 CHOSEN_MARKS = "not (bench or host)"
+LONG_CHOSEN_MARKS = "(long or ollama) and not (bench or host)"

@@ -10,7 +10,16 @@ from pathlib import Path
 from ai_services import exits
 from ai_services.checks import testing, tree
 from ai_services.checks.outcome import Outcome, Skip
-from ai_services.checks.phases import CHOSEN_MARKS, LONG_MARKS, LONG_STACK_MARKS, STACK_MARKS, STATIC, UNIT_MARKS, Check
+from ai_services.checks.phases import (
+    CHOSEN_MARKS,
+    LONG_CHOSEN_MARKS,
+    LONG_MARKS,
+    LONG_STACK_MARKS,
+    STACK_MARKS,
+    STATIC,
+    UNIT_MARKS,
+    Check,
+)
 from ai_services.checks.report import Report
 
 FAST_REASON = "--fast leaves out what starts the whole stack"
@@ -24,7 +33,8 @@ def run(argv_extra: Sequence[str], *, fast: bool = False, long: bool = False, js
     """Check the repository; 0 when nothing failed, 1 when something did, 130 after Ctrl-C.
 
     `argv_extra` goes to pytest (paths, `-k`, …); then only the tests run, for somebody who is after one of them.
-    `fast` leaves out the tests that start the stack; `long` runs those alone that are left out otherwise. `json`
+    `fast` leaves out the tests that start the stack; `long` runs those alone that are left out otherwise, all of them
+    or those of the chosen ones. `json`
     prints one document on standard output at the end (`passed`, `failed`, `skipped`, `skips[]`, `phases[]`), and tells
     everything else on standard error.
     """
@@ -32,7 +42,8 @@ def run(argv_extra: Sequence[str], *, fast: bool = False, long: bool = False, js
     report = Report(json=json)
     try:
         if argv_extra:
-            _tests("chosen tests", top, CHOSEN_MARKS + (" and not stack" if fast else ""), argv_extra, report)
+            chosen = LONG_CHOSEN_MARKS if long else CHOSEN_MARKS
+            _tests("chosen tests", top, chosen + (" and not stack" if fast else ""), argv_extra, report)
         elif long:
             _tests("long tests", top, LONG_MARKS, (), report)
             _tests("long stack tests", top, LONG_STACK_MARKS, (), report)
