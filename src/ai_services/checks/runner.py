@@ -23,7 +23,7 @@ from ai_services.checks.phases import (
 from ai_services.checks.report import Report
 
 FAST_REASON = "--fast leaves out what starts the whole stack"
-LONG_REASON = "./ai test --long has what takes longest, and what needs a real Ollama; .ci/run calls it too"
+LONG_REASON = "./ai test --long has what takes longest, and what needs a real Ollama; .ci/run has part of it"
 HOST_REASON = (
     "whole machines in Docker take half an hour: .ci/run has them, or .venv/bin/python -m pytest -m host tests/host"
 )
