@@ -229,6 +229,7 @@ def test_nothing_secret_lies_about_after_it(kept: Kept) -> None:
         assert [path for path in paths if not path.startswith(SAFES)] == [], f"{name} lies about"
 
 
+@pytest.mark.long
 def test_a_host_that_serves_is_backed_up_first_and_services_get_their_data(kept: Kept, store: dict[str, str]) -> None:
     _service_of_its_owner(kept, "rows of a later day")
     before = set(kept.archive.parent.iterdir())
@@ -247,6 +248,7 @@ def test_a_host_that_serves_is_backed_up_first_and_services_get_their_data(kept:
     assert kept.on_host("docker exec made-up cat /tmp/rows") == "rows of the first host"
 
 
+@pytest.mark.long
 def test_the_timer_sends_to_a_bucket_when_told(kept: Kept, store: dict[str, str], s3: Any) -> None:
     kept.on_host("systemctl start ai-backup.service")
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=store["bucket"])["Contents"]]

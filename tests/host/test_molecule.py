@@ -15,6 +15,8 @@ from host.story import TIMINGS
 
 # Only what is done differently on Debian 12 is tried there as well: Docker from its own repository.
 CASES = [Case(role, "trixie") for role in molecule_run.ROLES] + [Case("docker", "bookworm")]
+# Minutes for what other host tests come near: test_stack.py has this role by itself, test_bookworm.py Debian 12.
+LONG = (Case("ai_stack", "trixie"), Case("docker", "bookworm"))
 # Much of a run is waiting (for apt, for services), so two fill two cores.
 AT_A_TIME = int(os.environ.get("AI_MOLECULE_AT_A_TIME", "2"))
 
@@ -34,7 +36,10 @@ def _name(case: Case) -> str:
     return f"{case.role}-{case.suite}"
 
 
-@pytest.mark.parametrize("case", CASES, ids=_name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=_name(case), marks=[pytest.mark.long] if case in LONG else []) for case in CASES],
+)
 def test_a_role_comes_stays_works_and_goes(case: Case, runs: dict[Case, Future[Outcome]]) -> None:
     outcome = runs[case].result()
     TIMINGS.append((str(outcome), sum(seconds for _, seconds in outcome.steps)))

@@ -92,6 +92,7 @@ def test_a_release_that_does_not_work_leaves_the_one_before_serving(deployed_hos
     assert [line for line in told if line in wanted][-4:] == wanted
 
 
+@pytest.mark.long
 @pytest.mark.promise("B.3")
 def test_a_tag_that_means_another_image_by_now_is_taken_when_that_is_asked_for(
     deployed_host: Deployed, tmp_path: Path

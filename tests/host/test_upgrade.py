@@ -138,6 +138,7 @@ def test_a_rollback_fails_no_request_and_needs_no_network(host: Deployed, load: 
     at_rest(host)
 
 
+@pytest.mark.long  # test_stack.py has the same without load
 def test_a_gateway_that_does_not_start_changes_nothing_for_callers(host: Deployed, load: Load, tmp_path: Path) -> None:
     before = current(host)
     outcome = run(host, play(host, tmp_path, DEPLOY, ai_gateway_image=NO_GATEWAY))
@@ -165,6 +166,7 @@ def test_a_model_that_cannot_answer_though_healthy_is_taken_back_while_callers_w
     at_rest(host)
 
 
+@pytest.mark.long  # test_matrix.py kills one too, at a step before
 def test_a_killed_operators_change_comes_to_its_end_by_itself(host: Deployed, load: Load, tmp_path: Path) -> None:
     """kill -9 of Ansible in the middle; meanwhile a second run is told who is at work."""
     before, lines = current(host), len(journal(host))
