@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,6 +54,15 @@ def test_a_folder_keeps_for_its_owner_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == CONTENT
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert kept.size == len(CONTENT)
+
+
+def test_nothing_is_said_beside_it_in_the_units_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is thrown away is flushed once more, when its file is closed: a traceback for each backup that went well."""
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    Folder(tmp_path).keep(name(1), content)
+    gc.collect()
+    assert said == []
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:

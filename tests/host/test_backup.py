@@ -154,7 +154,7 @@ def test_one_that_is_killed_is_seen_as_well(kept: Kept) -> None:
         "until ! flock --nonblock /run/ai-services/lock true; do sleep 0.1; done\n"
         "systemctl start --no-block ai-backup.service\n"
         'until [ "$(systemctl show --property=MainPID --value ai-backup.service)" != 0 ]; do sleep 0.1; done\n'
-        "systemctl kill --signal=KILL ai-backup.service\n"
+        "systemctl kill --kill-whom=main --signal=KILL ai-backup.service\n"
         "until systemctl is-failed --quiet ai-backup.service; do sleep 0.1; done"
     )
     assert "ended by KILL" in _doctor(kept)["backup"]["seen"]

@@ -92,7 +92,7 @@ def stop_with_words() -> None:
 def note_the_killed(environment: Mapping[str, str]) -> None:
     """Note a run that could not do it itself, by what systemd tells after the end of a unit (systemd.exec(5))."""
     if environment.get("EXIT_CODE") in ("killed", "dumped"):
-        detail = f"It was ended by {environment.get('EXIT_STATUS', '?')} ({environment.get('SERVICE_RESULT', '?')})."
+        detail = f"It was ended by {environment.get('EXIT_STATUS', '?')} ({environment.get('SERVICE_RESULT', '?')})"
         record.note({"made": {"ok": False, "detail": detail, "where": ""}})
 
 

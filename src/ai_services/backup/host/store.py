@@ -97,7 +97,8 @@ class _Summing(io.RawIOBase):
         return len(block)
 
     def flush(self) -> None:
-        self._out.flush()
+        if not self._out.closed:  # once more when this is thrown away
+            self._out.flush()
 
 
 @dataclass(frozen=True)
