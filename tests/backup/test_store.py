@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -56,13 +54,13 @@ def test_a_folder_keeps_for_its_owner_alone(tmp_path: Path) -> None:
     assert kept.size == len(CONTENT)
 
 
-def test_nothing_is_said_beside_it_in_the_units_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is thrown away is flushed once more, when its file is closed: a traceback for each backup that went well."""
-    said: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", said.append)
-    Folder(tmp_path).keep(name(1), content)
-    gc.collect()
-    assert said == []
+def test_what_sums_can_be_thrown_away_when_its_file_is_closed(tmp_path: Path) -> None:
+    """From Python 3.13 on, what its end raises is a traceback in the log of each backup that went well."""
+    with (tmp_path / "archive").open("wb") as file:
+        summing = store._Summing(file)
+        summing.write(b"1234")
+    summing.close()
+    assert summing.size == 4
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
