@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_what_cannot_be_opened_is_said(untouched: Untouched, tmp_path: Path) -> 
     assert "None of the given identities" in refused(untouched, "restore", path, "--identity", str(other), code=2)
     assert "cannot be read" in refused(untouched, "restore", path, "--identity", "/nowhere", code=2)
     assert "cannot be read" in refused(untouched, "restore", str(tmp_path / "none.age"), code=2)
+
+
+def test_what_is_no_file_is_not_waited_for(untouched: Untouched, tmp_path: Path) -> None:
+    """Nobody may ever write into a pipe; a device has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        said = refused(untouched, "restore", str(place), code=2)
+        assert "is no file" in said
+        assert "s3://BUCKET/PREFIX/NAME.age" in said
+    for place in ("s3://", "s3://bucket", "s3://bucket/"):
+        assert f"{place} names no archive" in refused(untouched, "restore", place, code=2)
 
 
 def test_nobody_is_asked_for_a_passphrase_where_nobody_is(untouched: Untouched, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from ai_services.private import private_folder
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  (a folder of one's own is made in it)
 _BLOCK_BYTES: Final = 2**20
 _SCRATCH_RUN: Final = "0" * 16
+_NAME_ONE: Final = "Name the file that ./ai backup has written, or s3://BUCKET/PREFIX/NAME.age."
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,18 @@ def fetched(words: str, advance: Advance) -> Iterator[BinaryIO]:
     if not words.startswith(store.S3):
         path = Path(words).expanduser()
         try:
+            # Before it is opened: nobody may ever write into a pipe.
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise OperatorError(f"{path} is no file.", hint=_NAME_ONE, exit_code=USAGE)
             source = path.open("rb")
         except OSError as error:
-            raise OperatorError(f"{path} cannot be read: {error.strerror}.", exit_code=USAGE) from None
+            raise OperatorError(f"{path} cannot be read: {error.strerror}.", hint=_NAME_ONE, exit_code=USAGE) from None
         with source:
             yield source
         return
     prefix, _, name = words.rpartition("/")
+    if not name or len(prefix) <= len(store.S3):
+        raise OperatorError(f"{words} names no archive.", hint=_NAME_ONE, exit_code=USAGE)
     with tempfile.TemporaryFile() as copy:
         done = 0
         try:
