@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -40,7 +41,9 @@ class Server:
     def hang_up(self) -> None:
         """End every session, and nothing else."""
         for session in self.process.children(recursive=True):
-            session.kill()
+            # The end of one is the end of others.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                session.kill()
 
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> None:
