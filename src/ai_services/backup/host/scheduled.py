@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import IO, Any, BinaryIO, NoReturn
 
 from ai_services.backup.host import record, store
 from ai_services.backup.host.archive import ArchiveError
@@ -181,34 +181,59 @@ def _seal(found: Collected, recipients: Path, out: BinaryIO) -> None:
     """
     wrong: list[BaseException] = []
     with tempfile.TemporaryFile() as errors:
+        process = thread = None
         try:
-            process = subprocess.Popen(
-                ["age", "--encrypt", "--recipients-file", str(recipients)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
-        except OSError:
-            raise SealError("`age` is not on this host, which seals backups: apt-get install age") from None
-        with process:
+            with _told_to_stop_later():
+                process = _age(recipients, errors)
             thread = threading.Thread(target=_feed, args=(found, process, wrong), daemon=True)
             thread.start()
-            assert process.stdout is not None  # noqa: S101  (asked for above)
-            try:
-                while block := process.stdout.read(_BLOCK_BYTES):
-                    out.write(block)
-            except BaseException:
-                process.kill()
-                raise
-            finally:
-                thread.join()
+            assert process.stdout is not None  # noqa: S101  (asked for in _age)
+            while block := process.stdout.read(_BLOCK_BYTES):
+                out.write(block)
+            thread.join()
             status = process.wait()
+        except BaseException:
+            if process:
+                process.kill()
+            raise
+        finally:
+            if thread and thread.ident:
+                thread.join()
+            if process:
+                with process:
+                    pass
         errors.seek(0)
         said = " ".join(errors.read(4096).decode("utf-8", "replace").split())
     if wrong and not isinstance(wrong[0], BrokenPipeError):
         raise wrong[0]
     if status != 0 or wrong:
         raise SealError(f"`age` failed ({status}): {said[:400]}")
+
+
+def _age(recipients: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            ["age", "--encrypt", "--recipients-file", str(recipients)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    except OSError:
+        raise SealError("`age` is not on this host, which seals backups: apt-get install age") from None
+
+
+@contextmanager
+def _told_to_stop_later() -> Iterator[None]:
+    """Have SIGTERM wait: in the middle of starting a process, it would leave one that nobody knows."""
+    stop = signal.getsignal(signal.SIGTERM)
+    came: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, stop)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _feed(found: Collected, process: subprocess.Popen[bytes], wrong: list[BaseException]) -> None:
