@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ai_stack import engines, gateway, observe, switch
 from ai_stack.admin import AdminError
+from ai_stack.engine import EngineError
 from ai_stack.journal import Journal, read
 from ai_stack.migration import back, front, settle, takeover
 from ai_stack.migration.old import Old, fetched
@@ -183,6 +184,27 @@ class TestSpeech:
             undo(tmp_path, begun(tmp_path, old={"api": "whisper_api"}))
         assert host.ours
         assert "docker stop ours" not in host.did
+
+
+class TestWithoutDocker:
+    """It did not come yet (the way there failed before), or went with us (the way back was cut off after that)."""
+
+    @pytest.fixture
+    def host(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+        def gone(*_: Any, **__: Any) -> Any:
+            raise EngineError(0, "Docker at /var/run/docker.sock cannot be talked to")
+
+        monkeypatch.setattr(back, "ours", gone)
+        monkeypatch.setattr(gateway, "serving", gone)
+        return host
+
+    def test_nobody_is_waited_for(self, host: Host, tmp_path: Path) -> None:
+        journal = Journal(tmp_path / "journal.jsonl", "me@here")
+        assert back.drained(tmp_path, begun(tmp_path), journal, lambda _: None, 5) == 0
+
+    def test_the_old_service_starts(self, host: Host, tmp_path: Path) -> None:
+        undo(tmp_path, begun(tmp_path))
+        assert host.did == ["port", "old starts", "old is asked"]
 
 
 class TestFetched:

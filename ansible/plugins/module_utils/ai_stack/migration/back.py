@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import engines, gateway, observe
 from ..admin import Admin, AdminError
 from ..change import Change
-from ..engine import Engine
+from ..engine import Engine, EngineError
 from ..journal import Journal
 from . import front, takeover
 from .old import Old, _do, fetched
@@ -73,10 +73,11 @@ def drained(root: Path, state: State, journal: Journal, say: Callable[[str], Non
     quiet = 0
     count = 0
     while quiet < 4 and time.monotonic() < ends_at:
-        admin = gateway.serving(change)
         try:
+            admin = gateway.serving(change)
             count = int(((admin.state() if admin else None) or {}).get("in_flight") or 0)
-        except AdminError:
+        except (AdminError, EngineError):
+            # Without Docker there is no gateway: it did not come yet, or has gone with us already.
             count = 0
         quiet = 0 if count else quiet + 1
         time.sleep(0.5)
@@ -101,9 +102,9 @@ def ours_again(change: Change) -> str:
 
 def _standing_by(state: State, change: Change) -> Admin | None:
     """A gateway that hands callers to the old service once ours is gone; None where there is no such way."""
-    if state.old["api"] == "unknown" or not ours(change.engine, running=True):
-        return None
     try:
+        if state.old["api"] == "unknown" or not ours(change.engine, running=True):
+            return None
         admin = gateway.serving(change)
         if admin is None or admin.state() is None:
             return None
