@@ -117,6 +117,8 @@ def test_a_command_that_goes_on_by_itself_is_told_by_what_it_said() -> None:
     said = json.dumps({"say": "callers wait from now on"})
     assert _failure([said, json.dumps({"ok": True}), json.dumps({"done": []})]) is None
     assert _failure([said, json.dumps({"error": "no model"}), settled]) == "no model"
+    assert _failure([said, json.dumps({"ok": True}), json.dumps({"error": "no Docker"})]) is None
+    assert _failure([said, json.dumps({"error": "it cannot be settled"})]) == "it cannot be settled"
     assert _failure([said, settled]) == "It was cut off on the host; the old service serves again."
     assert _failure(["Traceback"]) == "It was cut off on the host; what served before still does."
 

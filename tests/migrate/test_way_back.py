@@ -206,6 +206,9 @@ class TestWithoutDocker:
         undo(tmp_path, begun(tmp_path))
         assert host.did == ["port", "old starts", "old is asked"]
 
+    def test_a_boot_starts_it_too(self, host: Host, tmp_path: Path) -> None:
+        assert settled(tmp_path, begun(tmp_path)) == ["the old service serves again"]
+
 
 class TestFetched:
     def test_it_is_once_nothing_was_left_for_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:

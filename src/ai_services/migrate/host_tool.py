@@ -172,14 +172,14 @@ def _said(line: str) -> str:
 def _failure(lines: list[str]) -> str | None:
     """What a long command died of, by all that it said; None when it came to its good end.
 
-    Behind its last word may stand what was done to settle the host.
+    Behind its last word may stand what was done to settle the host, or that this failed.
     """
     answers = [_read(line) for line in lines]
     for answer in answers:
+        if answer.get("ok"):
+            return None
         if "error" in answer:
             return str(answer["error"])
-    if any(answer.get("ok") for answer in answers):
-        return None
     settled = [words for answer in answers for words in answer.get("done", [])]
     return f"It was cut off on the host; {'; '.join(settled) or 'what served before still does'}."
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import gateway, observe, switch
 from ..change import Change
-from ..engine import Engine
+from ..engine import Engine, EngineError
 from ..journal import Journal
 from . import back, front, takeover
 from .old import Old
@@ -70,7 +70,7 @@ def _speech(state: State, change: Change) -> list[str]:
     begun = state.content["phase"] == "begun"
     in_doubt = begun and state.of("whisper") in ("begun", "failed")
     # Where ours serves it may go on: both at once may be too much for the machine.
-    undone = state.content["phase"] == "undoing" and not back.ours(change.engine, running=True)
+    undone = state.content["phase"] == "undoing" and not _ours_runs(change)
     if not (in_doubt or undone or (begun and state.of("whisper") == "")):
         return []
     if old.is_running():
@@ -94,6 +94,13 @@ def _speech(state: State, change: Change) -> list[str]:
                 old.stop(takeover.AT_LEAST_S)
             raise MigrationError(f"{error}\n{back.ours_again(change)}") from error
     return ["the old service serves again"]
+
+
+def _ours_runs(change: Change) -> bool:
+    try:
+        return bool(back.ours(change.engine, running=True))
+    except EngineError:
+        return False  # nothing of ours runs without Docker, which may have gone with us
 
 
 @contextlib.contextmanager
