@@ -88,8 +88,9 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
         root: Path, release: str, journal: Journal, engine: Any, sample: bytes, say: Any, state: State
     ) -> Any:
         return SimpleNamespace(
-            journal=journal, say=say, compose=compose, store=store, engine=engine, release="whole", sample=sample
-        )
+            root=root, journal=journal, say=say, compose=compose, store=store, engine=engine, release="whole",
+            sample=sample,
+        )  # fmt: skip
 
     monkeypatch.setattr(takeover, "change_of", change_of)
     monkeypatch.setattr(takeover, "waiting", made.waiting)
@@ -328,6 +329,19 @@ class TestLanguageBeside:
         state = begun(tmp_path, old={"containers": containers}, language_first=True)
         takeover.language_beside(tmp_path, state, Journal(tmp_path / "j", "me@here"), lambda _: None)
         assert did == ["ollama aside", "ollama starts", "ours is healthy", "reachable"]
+
+    @pytest.mark.parametrize(
+        ("steps", "is_needed"), [({"beside": "done"}, True), ({"beside": "begun"}, False), ({"whisper": "done"}, False)]
+    )
+    def test_it_is_there_again_after_a_boot(
+        self, did: list[str], host: Host, tmp_path: Path, steps: dict[str, str], is_needed: bool
+    ) -> None:
+        """The release that serves until then has a gateway alone, and a boot removes what is not of it."""
+        host.old = True
+        state = begun(tmp_path, language_first=True)
+        state.keep(phase="begun", steps={name: {"state": one} for name, one in {"beside": "done", **steps}.items()})
+        settled(tmp_path, state)
+        assert ("ollama starts" in did) is is_needed
 
     def test_nowhere_else(self, did: list[str], tmp_path: Path) -> None:
         takeover.language_beside(tmp_path, begun(tmp_path), Journal(tmp_path / "j", "me@here"), lambda _: None)

@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .. import gateway, observe, switch
+from .. import engines, gateway, observe, switch
 from ..change import Change
 from ..engine import Engine, EngineError
 from ..journal import Journal
 from . import back, front, takeover
 from .old import Old
 from .state import MigrationError, State
-from .takeover import FAULTS, READY_S, SPEECH
+from .takeover import FAULTS, LANGUAGE, READY_S, SPEECH
 
 
 def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> list[str]:
@@ -28,7 +28,7 @@ def settle(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
     change = takeover.change_of(root, "", journal, engine, sample, say, state)
     done: list[str] = []
     wrong: list[str] = []
-    for what in (_nginx, _way_in, _relay, _speech):
+    for what in (_nginx, _way_in, _relay, _speech, _language):
         try:
             done += what(state, change)
         except Exception as error:  # one that fails must not keep the others from being done
@@ -94,6 +94,15 @@ def _speech(state: State, change: Change) -> list[str]:
                 old.stop(takeover.AT_LEAST_S)
             raise MigrationError(f"{error}\n{back.ours_again(change)}") from error
     return ["the old service serves again"]
+
+
+def _language(state: State, change: Change) -> list[str]:
+    """A boot leaves what `current` names: without a language model, until speech is ours. nginx leads to it before."""
+    led = state.content["phase"] == "begun" and state.of("beside") == "done" and state.of("whisper") != "done"
+    if not (led and state.order.get("language_first")) or not engines.missing(change, LANGUAGE):
+        return []
+    takeover.language_beside(change.root, state, change.journal, change.say)
+    return ["our language model runs beside the old one again"]
 
 
 def _ours_runs(change: Change) -> bool:
