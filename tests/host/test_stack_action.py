@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ai_services.migrate.host_tool import LockedError
+
 pytestmark = pytest.mark.promise("B.3")
 SOURCE = Path(__file__).parents[2] / "ansible" / "plugins" / "action" / "ai_release.py"
 
@@ -30,14 +32,20 @@ def holder(host: str, pid: str) -> dict[str, Any]:
     return {"token": "t", "owner": {"user": "ann", "host": host, "pid": pid}}
 
 
-def test_only_a_dead_process_of_this_very_machine_is_known_to_be_dead(action: ModuleType) -> None:
+@pytest.mark.parametrize("who", ["ansible", "migrate"])
+def test_only_a_dead_process_of_this_very_machine_is_known_to_be_dead(action: ModuleType, who: str) -> None:
+    """Both break locks: the action plugin for a deploy, the operator's side of a migration for its own runs."""
     here, me, boot = socket.gethostname(), os.getpid(), action._boot()
     if not boot:
         pytest.skip("this kernel does not say when it was started")
-    assert not action._is_dead(holder(here, f"{me}:{action._started(me)}:{boot}")), "it lives"
-    assert action._is_dead(holder(here, f"{me}:1:{boot}")), "another one has its number"
-    assert action._is_dead(holder(here, f"4194305:77:{boot}")), "there is no such process"
-    assert not action._is_dead(holder("elsewhere", f"4194305:77:{boot}"))
-    assert not action._is_dead(holder(here, "4194305:77:another-boot")), "another machine of the same name"
-    assert not action._is_dead(holder(here, "4194305:77:")), "a machine that does not say when it was started"
-    assert not action._is_dead({})
+
+    def is_dead(held: dict[str, Any]) -> bool:
+        return bool(action._is_dead(held)) if who == "ansible" else LockedError("", held).is_dead
+
+    assert not is_dead(holder(here, f"{me}:{action._started(me)}:{boot}")), "it lives"
+    assert is_dead(holder(here, f"{me}:1:{boot}")), "another one has its number"
+    assert is_dead(holder(here, f"4194305:77:{boot}")), "there is no such process"
+    assert not is_dead(holder("elsewhere", f"4194305:77:{boot}"))
+    assert not is_dead(holder(here, "4194305:77:another-boot")), "another machine of the same name"
+    assert not is_dead(holder(here, "4194305:77:")), "a machine that does not say when it was started"
+    assert not is_dead({})

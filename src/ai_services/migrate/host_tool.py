@@ -141,12 +141,16 @@ class LockedError(ToolError):
 
     @property
     def is_dead(self) -> bool:
-        """Whether the holder was a process of this very machine that is no more."""
+        """Whether the holder was a process of this very machine that is no more.
+
+        Two machines may have one name, so only what began since this one's start is known for its own.
+        """
         owner = self.holder.get("owner") or {}
         number, _, rest = str(owner.get("pid", "")).partition(":")
-        if owner.get("host") != socket.gethostname() or not number.isdigit():
+        started, _, boot = rest.partition(":")
+        if owner.get("host") != socket.gethostname() or not number.isdigit() or not boot or boot != _boot():
             return False
-        return rest != f"{_started(int(number))}:{_boot()}"
+        return started != _started(int(number))
 
 
 def content() -> bytes:
