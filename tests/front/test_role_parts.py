@@ -109,6 +109,20 @@ def test_what_nginx_refuses_is_taken_back(site: dict[str, Any]) -> None:
     subprocess.run(site["test"], check=True)
 
 
+def test_a_disk_that_takes_half_of_the_files_is_left_as_it_was(tmp_path: Path) -> None:
+    """An nginx that boots with half of a new configuration does not start: the host would serve neither old nor new."""
+    site, owed = tmp_path / "site", tmp_path / "owed"
+    site.write_text("of before\n")
+    # What cannot be written comes second, as where the disk is full by then.
+    ask = {"files": {str(site): "new\n", str(tmp_path / "away" / "part"): "new\n"}, "owed": str(owed)}
+    (tmp_path / "arguments.json").write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**ask, "test": ["true"]}}))
+    command = [sys.executable, str(render.ROLE / "library/nginx_files.py"), str(tmp_path / "arguments.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "nothing was changed" in json.loads(done.stdout)["msg"]
+    assert site.read_text() == "of before\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["arguments.json", "site"]
+
+
 @needs_nginx
 @pytest.mark.long
 def test_a_reload_that_a_killed_run_owed_is_not_forgotten(site: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ DOCUMENTATION = r"""
 module: nginx_files
 short_description: Files and links of an nginx site, changed together or not at all
 description:
-  - Writes what differs, then asks nginx whether it accepts its configuration as a whole. When it does not, every file
-    and link is put back as it was and the task fails with nginx's own reason; nothing was reloaded by then.
+  - Writes what differs beside what is there, and lets it take its place only when all of it is on the disk, so that a
+    full disk leaves no half of a configuration, by which nginx would not start again.
+  - Then asks nginx whether it accepts its configuration as a whole. When it does not, every file and link is put back
+    as it was and the task fails with nginx's own reason; nothing was reloaded by then.
 options:
   files: {description: Path to content., type: dict, default: {}}
   once: {description: "Path to content; written only where there is no such file.", type: dict, default: {}}
@@ -67,11 +70,18 @@ def main() -> None:
     owed = Path(module.params["owed"]) if module.params["owed"] else None
     due = owed is not None and owed.exists()
     if (new or moving or due) and not module.check_mode:
-        if owed is not None and not due:
-            owed.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            owed.touch()
+        try:
+            for path, content in new.items():
+                lay(Path(path), content)
+            if owed is not None and not due:
+                owed.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                owed.touch()
+        except OSError as problem:
+            for path in new:
+                fresh_of(Path(path)).unlink(missing_ok=True)
+            module.fail_json(msg=f"nginx's new files cannot be written, and nothing was changed: {problem}.")
         for path, content in new.items():
-            put(Path(path), content)
+            take(Path(path), content)
         for path in moving:
             path.rename(aside_of(path))
         returncode, output, error = module.run_command(module.params["test"])
@@ -111,18 +121,37 @@ def found(path: Path) -> Any:
 
 def put(path: Path, content: Any) -> None:
     """Replace what is at a path in one step."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    # nginx includes sites-enabled/*, but no name that begins with a dot
-    fresh = path.with_name(f".{path.name}.ai-fresh")
+    lay(path, content)
+    take(path, content)
+
+
+def lay(path: Path, content: Any) -> None:
+    """Write what is to come to a path beside it, on the disk; nothing, where nothing is to be there."""
+    fresh = fresh_of(path)
     fresh.unlink(missing_ok=True)
+    if content is None:
+        return
     if isinstance(content, Link):
         fresh.symlink_to(content)
+        return
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.chmod(0o644)
+
+
+def take(path: Path, content: Any) -> None:
+    """Let what was laid beside a path take its place."""
+    if content is None:
+        path.unlink(missing_ok=True)
     else:
-        fresh.write_bytes(content)
-        fresh.chmod(0o644)
-    fresh.replace(path)
+        fresh_of(path).replace(path)
+
+
+def fresh_of(path: Path) -> Path:
+    """Where a path's next content lies; nginx includes sites-enabled/*, but no name that begins with a dot."""
+    return path.with_name(f".{path.name}.ai-fresh")
 
 
 def aside_of(path: Path) -> Path:
