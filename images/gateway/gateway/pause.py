@@ -26,7 +26,8 @@ from service_kit.log import get_logger
 
 LET_IN_AT_ONCE = 8
 LET_IN_EVERY_S = 0.5
-# What a backend gets besides those that end: below what any of them refuses (whisper-api's queue takes 128).
+# What a backend gets besides those that end: below what any of them refuses (whisper-api's queue takes 128). One that had
+# more when it was paused takes as many again: with fewer, what waits for vLLM would only grow, and the gate stay shut.
 LET_IN_AT_MOST = 32
 RETRY_AFTER_S = 30
 
@@ -102,6 +103,7 @@ class Gate:
         "_max_s",
         "_outstayed",
         "_room",
+        "_takes",
         "in_flight",
         "name",
         "on_abandoned",
@@ -121,6 +123,7 @@ class Gate:
         self.on_abandoned: Callable[[], None] | None = None
         self._room = room
         self._max_s = max_s
+        self._takes = LET_IN_AT_MOST
         self._outstayed: Outstayed | None = None
         self._let_in_timer: asyncio.TimerHandle | None = None
         self._in_flight_gauge = BACKEND_IN_FLIGHT.labels(name)
@@ -179,6 +182,7 @@ class Gate:
         held = self.pause
         if held is None:
             self._refuse_outstayed(owner, now, lease_s)
+            self._takes = max(self._takes, self.in_flight)
             timer = loop.call_later(lease_s, self._expire)
             self.pause = Pause(owner, why, datetime.now(UTC), now, now, lease_s, timer)
             BACKEND_PAUSED.labels(self.name).set(1)
@@ -275,4 +279,4 @@ class Gate:
 
     def _one_more(self) -> None:
         self._let_in_timer = None
-        self._let_in(1 if self.in_flight < LET_IN_AT_MOST else 0)
+        self._let_in(1 if self.in_flight < self._takes else 0)

@@ -44,6 +44,25 @@ async def test_long_answers_do_not_pile_up_behind_a_pause(monkeypatch: pytest.Mo
     assert (one.in_flight, len(one.queue), one.shut) == (0, 0, False)
 
 
+async def test_a_backend_that_had_more_gets_as_many_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM answers a hundred at once: held to fewer, its queue would grow for ever under the load of before."""
+    monkeypatch.setattr(pause, "LET_IN_EVERY_S", 0.001)
+    one = gate()
+    for _ in range(LET_IN_AT_MOST + 20):
+        one.enter()
+    for _ in range(2):  # the second time with nobody there
+        one.pause_for("me", "w", 60)
+        while one.in_flight:
+            one.leave()
+        turns = [one.join(0) for _ in range(100)]
+        one.resume("me")
+        await until(lambda: one.in_flight == LET_IN_AT_MOST + 20)
+        for turn in turns:
+            await turn.come
+            one.leave()
+        assert not one.shut
+
+
 class TestWhoRenewsForEver:
     async def test_is_refused_once_the_longest_pause_is_over(self) -> None:
         one = gate(max_s=0.05)
