@@ -95,7 +95,11 @@ def _begin(chosen: argparse.Namespace) -> dict[str, Any]:
     order = json.loads(sys.stdin.read())
     state = State.open(ROOT)
     if state is None or not state.is_open:
-        order["in_place_of"] = {str(port): _free_port(19000) for port in order.get("redirects", [])}
+        taken: dict[str, int] = {}
+        for port in order.get("redirects", []):
+            # Each its own: nothing listens on the one before yet.
+            taken[str(port)] = _free_port(max([18999, *taken.values()]) + 1)
+        order["in_place_of"] = taken
         if order.get("needs_relay"):
             order["relay_port"] = _free_port(19100)
         state = State.begin(ROOT, order)
