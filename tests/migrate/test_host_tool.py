@@ -6,9 +6,13 @@ import argparse
 import io
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from ai_stack.migration import tool
+
+from ai_services.host.remote import Done
+from ai_services.migrate.host_tool import HostTool
 
 ORDER = {"id": "20261121-210000-abcdef", "old": {"containers": [], "units": []}, "keep_files": []}
 
@@ -19,3 +23,36 @@ def test_each_port_has_a_helper_of_its_own(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**ORDER, "redirects": [9000, 9001], "needs_relay": True})))
     order = tool._begin(argparse.Namespace(by="me@here"))["state"]["order"]
     assert len({*order["in_place_of"].values(), order["relay_port"]}) == 3
+
+
+def test_an_answer_may_have_what_others_call_an_end_of_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A comment in a site of nginx, copied from a page, is part of the plan that the host keeps."""
+    words = "server { # Whisper\u2028behind nginx\u0085\n}"
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**ORDER, "found": words})))
+    tool._begin(argparse.Namespace(by="me@here"))
+
+    class Remote:
+        """Says what the tool says there."""
+
+        def run(self, *_: Any, **__: Any) -> Done:
+            with pytest.raises(SystemExit):
+                tool.main(["state"])
+            return Done(0, capsys.readouterr().out.encode(), b"")
+
+    monkeypatch.setattr(tool, "_busy", list)
+    assert HostTool(cast("Any", Remote())).call("state")["state"]["order"]["found"] == words
+
+
+def test_so_may_what_a_long_step_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "_busy", list)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(ORDER)))
+    tool._begin(argparse.Namespace(by="me@here"))
+    said = ['{"say": "no\u2028model"}', '{"ok": true}']
+    (tmp_path / "migration" / str(ORDER["id"]) / "whisper.said").write_text("\n".join(said) + "\n", encoding="utf-8")
+    answer = tool._said(argparse.Namespace(arguments=["whisper", "0"]))
+    assert answer["lines"] == said
+    assert tool._said(argparse.Namespace(arguments=["whisper", "1"]))["lines"] == said[1:]

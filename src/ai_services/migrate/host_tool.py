@@ -64,7 +64,7 @@ class HostTool:
         words = ["/usr/bin/python3", "-I", PLACE, "--by", _by(), "--token", self.token, "--", command, *arguments]
         done = self.remote.run(shlex.join(words), stdin=stdin, root=True, timeout_s=timeout_s)
         try:
-            answer: dict[str, Any] = json.loads(done.text.strip().splitlines()[-1])
+            answer: dict[str, Any] = json.loads(done.text.strip().split("\n")[-1])
         except (IndexError, ValueError):
             raise ToolError(f"`{command}` on the host failed: {done.reason}", exit_code=FAILED) from None
         if done.status == _LOCKED:

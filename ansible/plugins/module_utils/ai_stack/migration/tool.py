@@ -281,7 +281,8 @@ def _said(chosen: argparse.Namespace) -> dict[str, Any]:
     command, seen = chosen.arguments[0], int(chosen.arguments[1])
     running = command in _busy()
     try:
-        lines = (_open().folder / f"{command}.said").read_text(errors="replace").splitlines()
+        # Whole lines only; JSON leaves some marks as they are that Python takes for an end of line.
+        lines = (_open().folder / f"{command}.said").read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
     except OSError:
         lines = []
     return {"lines": lines[seen:], "running": running}
