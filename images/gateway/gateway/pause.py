@@ -26,8 +26,8 @@ from service_kit.log import get_logger
 
 LET_IN_AT_ONCE = 8
 LET_IN_EVERY_S = 0.5
-# What a backend gets besides those that end: below what any of them refuses (whisper-api's queue takes 128). One that had
-# more when it was paused takes as many again: with fewer, what waits for vLLM would only grow, and the gate stay shut.
+# What a backend gets besides those that end: below what any of them refuses (whisper-api's queue takes 128). One that
+# had more when it was paused takes as many again: with fewer, what waits for vLLM would only grow, the gate stay shut.
 LET_IN_AT_MOST = 32
 RETRY_AFTER_S = 30
 
