@@ -91,6 +91,33 @@ def test_a_lost_session_is_opened_anew_and_no_word_comes_twice(host: Host) -> No
     assert host.asked[-1].endswith("--seen 1")
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_session_that_is_lost_when_it_is_asked_for_asks_no_second_time(
+    host: Host, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Once more, a rollback goes forward again."""
+    answer = host.run
+
+    def run(command: str, **more: object) -> Done:
+        if " rollback " in command:
+            host.asked.append(command)
+            raise LostError("gone")
+        if command.startswith("test -e"):
+            return Done(0 if begun else 1, b"", b"")
+        return answer(command, **more)
+
+    monkeypatch.setattr("ai_services.host.releases._BEGINS_S", 0.05)
+    monkeypatch.setattr(host, "run", run)
+    releases = Releases(Target("gpu-1"), Screen())
+    if begun:
+        assert releases.change(["rollback"], lambda _: None)["release"] == "b" * 12
+    else:
+        with pytest.raises(OperatorError, match="not known") as error:
+            releases.change(["rollback"], lambda _: None)
+        assert "./ai history gpu-1" in str(error.value.hint)
+    assert len([one for one in host.asked if " rollback " in one]) == 1
+
+
 @dataclass
 class Looked:
     """What `running` answers to the first look by ssh."""

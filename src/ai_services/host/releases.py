@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, FAILED, OperatorError
 from ai_services.host import stack_tool
-from ai_services.host.remote import CommandError, LostError, Remote
+from ai_services.host.remote import CommandError, LateError, LostError, Remote
 from ai_services.host.ssh_errors import NotYetError
 from ai_services.host.target import Target
 
@@ -26,6 +26,9 @@ _ANSWER_S: Final = 90.0
 # A lost connection is tried again for so long: a machine that restarts is back by then.
 _PATIENCE_S: Final = 600.0
 _PAUSE_S: Final = 2.0
+# What each change tells there, by the name that we gave it, and how long the host may take to begin one.
+_TOLD: Final = "/run/ai-services/changes"
+_BEGINS_S: Final = 120.0
 _LOCKED: Final = 4
 
 Line = dict[str, Any]
@@ -94,8 +97,17 @@ class Releases:
             OperatorError: it was refused, somebody else is at work, or the host was lost for too long.
         """
         run = secrets.token_hex(6)
-        begun = self._ask([*words, "--detach", "--run", run, "--json"])
-        return self._follow(str(begun["run"]), told)
+        try:
+            self._ask([*words, "--detach", "--run", run, "--json"])
+        except (LostError, LateError) as error:
+            # Asked for once more, a rollback that had begun would go forward again.
+            if not self._has_begun(run):
+                raise OperatorError(
+                    f"{error.message} Whether the change has begun there is not known.",
+                    hint=f"See what came of it before you try again: ./ai history {self.target}",
+                    exit_code=BLOCKED,
+                ) from None
+        return self._follow(run, told)
 
     def wait_for_orphan(self) -> None:
         """Where a change is at work whose operator is gone, wait for its end: it is nobody's any more, and not in vain.
@@ -133,6 +145,20 @@ class Releases:
         if self._remote is None:
             self._remote = Remote.open(self.target, self.screen)
         return self._remote
+
+    def _has_begun(self, run: str) -> bool:
+        """Whether a change has begun on a host that was lost when it was asked for."""
+        lost_at = time.monotonic()
+        seen_at: float | None = None
+        while time.monotonic() - (seen_at or lost_at) < (_BEGINS_S if seen_at else _PATIENCE_S):
+            try:
+                if self._session().run(f"test -e {_TOLD}/{run}.jsonl", root=True).status == 0:
+                    return True
+                seen_at = seen_at or time.monotonic()
+            except (LostError, LateError, NotYetError):
+                self.close()
+            time.sleep(_PAUSE_S)
+        return False
 
     def _follow(self, run: str, told: Callable[[Line], None]) -> Line:
         seen, ends_at = 0, time.monotonic() + _PATIENCE_S
