@@ -92,31 +92,32 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
     admin = admin_of(change)
     old = Old(state.old, engine)
     reserve = Reserve.of(root, engine)
-    with step(state, "whisper", journal), reserve.held():
+    with contextlib.ExitStack() as held, step(state, "whisper", journal), reserve.held():
         if left := old.left(_STRANGERS_S, {*front.subnets(engine)}):
             say(f"{left} connections past the gateway stay open; the old service ends them in its own time")
         begun = time.monotonic()
-        with waiting(change, admin):
-            say("callers wait from now on; those under way are answered")
-            engines._settle(change, SPEECH, admin)
-            if not old.has_finished(remaining(begun, REST_WITHIN_S)):
-                raise MigrationError(
-                    f"The old service still works on tasks after {REST_WITHIN_S:g} s. Nothing was stopped, and nobody "
-                    "was cut off. Try again when they have ended."
-                )
-            say("the old service stops")
-            try:
-                old.stop(remaining(begun, REST_WITHIN_S))
-                old.step_aside(str(state.content["id"])[-6:])
-                say("ours starts")
-                change.compose.up_service(SPEECH)
-                change.compose.wait_healthy(remaining(begun, engines.HEALTHY_WITHIN_S), [SPEECH])
-                engines.prove(change, SPEECH, admin)
-                change.store.switch(change.release)
-            except Exception as error:  # whatever it is: callers wait, and the old service is the way back
-                reserve.free()
-                say(f"it did not work: {error}")
-                raise MigrationError(f"{error}\n{_old_again(change, old, sample)}") from error
+        # Until it is written down that ours serves: a run killed before is undone, and under callers that had gone on.
+        held.enter_context(waiting(change, admin))
+        say("callers wait from now on; those under way are answered")
+        engines._settle(change, SPEECH, admin)
+        if not old.has_finished(remaining(begun, REST_WITHIN_S)):
+            raise MigrationError(
+                f"The old service still works on tasks after {REST_WITHIN_S:g} s. Nothing was stopped, and nobody "
+                "was cut off. Try again when they have ended."
+            )
+        say("the old service stops")
+        try:
+            old.stop(remaining(begun, REST_WITHIN_S))
+            old.step_aside(str(state.content["id"])[-6:])
+            say("ours starts")
+            change.compose.up_service(SPEECH)
+            change.compose.wait_healthy(remaining(begun, engines.HEALTHY_WITHIN_S), [SPEECH])
+            engines.prove(change, SPEECH, admin)
+            change.store.switch(change.release)
+        except Exception as error:  # whatever it is: callers wait, and the old service is the way back
+            reserve.free()
+            say(f"it did not work: {error}")
+            raise MigrationError(f"{error}\n{_old_again(change, old, sample)}") from error
         seconds = round(time.monotonic() - begun, 1)
         state.keep(waited_s=seconds)
         say(f"ours serves; callers waited {seconds:g} s at most")
