@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from ai_stack.migration import tool
+from ai_stack.engine import Engine
+from ai_stack.migration import keeping, tool
+from ai_stack.migration.state import State
 
 from ai_services.host.remote import Done
 from ai_services.migrate.host_tool import HostTool
@@ -56,3 +59,17 @@ def test_so_may_what_a_long_step_says(tmp_path: Path, monkeypatch: pytest.Monkey
     answer = tool._said(argparse.Namespace(arguments=["whisper", "0"]))
     assert answer["lines"] == said
     assert tool._said(argparse.Namespace(arguments=["whisper", "1"]))["lines"] == said[1:]
+
+
+def test_a_file_of_two_names_is_kept_under_both(tmp_path: Path) -> None:
+    """And what stands behind it in the archive can be read."""
+    one, two, three = (tmp_path / name for name in ("a.conf", "b.conf", "c.conf"))
+    one.write_text("server {}\n" * 100)
+    two.hardlink_to(one)
+    three.write_text("behind them\n")
+    state = State.begin(tmp_path / "ai", {**ORDER, "keep_files": [str(one), str(two), str(three)]})
+    keeping.keep(state, Engine())
+    with tarfile.open(state.folder / "files.tar") as archive:
+        kept = {member.name: archive.extractfile(member) for member in archive}
+        contents = [found.read() for found in kept.values() if found]
+    assert contents == [one.read_bytes(), one.read_bytes(), three.read_bytes()]

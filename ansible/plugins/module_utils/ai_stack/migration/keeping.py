@@ -106,7 +106,8 @@ def _add(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise MigrationError(f"{path} cannot be read: {error.strerror}") from error
-    info.size = len(content)
+    # Each name with its content: a second name of one file is a link to the first for tarfile, and not read back so.
+    info.type, info.linkname, info.size = tarfile.REGTYPE, "", len(content)
     archive.addfile(info, io.BytesIO(content))
     return about
 
