@@ -11,11 +11,12 @@ from typing import Any, cast
 
 import pytest
 from ai_stack.engine import Engine
-from ai_stack.migration import keeping, tool
+from ai_stack.migration import front, keeping, relay, takeover, tool
 from ai_stack.migration.state import State
 
 from ai_services.host.remote import Done
 from ai_services.migrate.host_tool import HostTool
+from ai_services.migrate.on_host import look
 
 ORDER = {"id": "20261121-210000-abcdef", "old": {"containers": [], "units": []}, "keep_files": []}
 
@@ -73,3 +74,23 @@ def test_a_file_of_two_names_is_kept_under_both(tmp_path: Path) -> None:
         kept = {member.name: archive.extractfile(member) for member in archive}
         contents = [found.read() for found in kept.values() if found]
     assert contents == [one.read_bytes(), one.read_bytes(), three.read_bytes()]
+
+
+def test_a_sweep_that_is_cut_off_leaves_a_host_that_can_be_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state went before the folder that has it: the next run was told of a migration of which nothing was known."""
+    state = State.begin(tmp_path, ORDER)
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(look, "MIGRATIONS", str(tmp_path / "migration"))
+    for where, name in ((takeover, "no_guard"), (relay, "down"), (front, "no_redirect")):
+        monkeypatch.setattr(where, name, lambda: None)
+
+    def cut_off(_: Path) -> None:
+        (state.folder / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        tool._sweep(argparse.Namespace(by="me@here", token=""))
+    assert look.migration() == {}

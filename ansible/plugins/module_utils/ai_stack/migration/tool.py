@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import gateway
+from ..durable import sync_directory
 from ..engine import Engine
 from ..journal import Journal
 from ..lock import Lock, LockedError
 from . import back, front, keeping, relay, settle, takeover
 from .old import Old, _do
-from .state import FOLDER, MigrationError, State
+from .state import CURRENT, FOLDER, MigrationError, State
 
 ROOT = Path("/opt/ai")
 UNITS = Path("/etc/systemd/system")
@@ -201,6 +202,9 @@ def _sweep(chosen: argparse.Namespace) -> dict[str, Any]:
     relay.down()
     front.no_redirect()
     journal.write("migrate:undo:sweep", "done", None, str(state.content["id"]))
+    # Its name first: of one that is half removed nobody could say what it was, and no other would be begun.
+    (ROOT / FOLDER / CURRENT).unlink(missing_ok=True)
+    sync_directory(ROOT / FOLDER)
     shutil.rmtree(ROOT / FOLDER)
     if state.content.get("made_root"):
         with contextlib.suppress(OSError):
