@@ -249,6 +249,15 @@ class TestSettle:
         assert settled(tmp_path, state) == ["the old service serves again"]
         assert host.did == ["pause whisper-api", "old starts", "old is asked", "resume whisper-api"]
 
+    def test_nobody_asks_ours_while_it_goes(self, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It served, and that could not be written down on a full disk: the pause had ended, and the way is back."""
+        one = observe.Container("1", "ai-whisper-api-1", "whisper-api", "", "running", None, 0)
+        monkeypatch.setattr(observe, "containers", lambda _: [one])
+        state = begun(tmp_path)
+        state.keep(phase="begun", steps={"whisper": {"state": "failed"}})
+        settled(tmp_path, state)
+        assert host.did == ["pause whisper-api", "rm 1", "old starts", "old is asked", "resume whisper-api"]
+
     def test_ours_comes_back_where_the_old_one_does_not(self, host: Host, tmp_path: Path) -> None:
         host.ours = host.old_works = False
         with pytest.raises(MigrationError, match="Ours serves again"):

@@ -114,10 +114,10 @@ def _ours_runs(change: Change) -> bool:
 
 @contextlib.contextmanager
 def _waiting(change: Change) -> Iterator[None]:
-    """Go on with the pause of whoever was cut off, where there is one to go on with: nobody is refused meanwhile."""
+    """Let callers wait, or go on to, where the gateway can: nobody is refused meanwhile, nor asks one that goes."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(*FAULTS):
             admin = gateway.serving(change)
-            if admin is not None and admin.backend(SPEECH).get("paused"):
+            if admin is not None and admin.backend(SPEECH):
                 held.enter_context(takeover.waiting(change, admin))
         yield
