@@ -30,6 +30,8 @@ RETRY_AFTER_S = 2
 KEEP_ALIVE_S = 4
 # A container that was made anew may have another address, and is asked within seconds.
 DNS_CACHE_S = 1
+# How soon a proxy closes a connection for which it finds nobody.
+CLOSED_WITHIN_S = 1.0
 _NOT_OURS_TO_SAY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -125,15 +127,25 @@ class Upstream:
         return response.status
 
     async def accepts(self, backend: Backend, timeout_s: float) -> bool:
-        """Whether something takes connections where `backend` is, however busy it may be."""
+        """Whether something takes connections where `backend` is, however busy it may be.
+
+        What takes one and closes it at once is a door with nobody behind it: systemd's or Docker's proxy.
+        """
         url = URL(backend.url)
         try:
             async with asyncio.timeout(timeout_s):
-                _, writer = await asyncio.open_connection(url.host, url.port)
+                reader, writer = await asyncio.open_connection(url.host, url.port)
         except (TimeoutError, OSError):
             return False
-        writer.close()
-        return True
+        try:
+            async with asyncio.timeout(CLOSED_WITHIN_S):
+                return await reader.read(1) != b""
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+        finally:
+            writer.close()
 
     def _url(self, backend: Backend, path: str, query: bytes) -> URL:
         key = (backend.name, path)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -116,6 +119,35 @@ async def test_a_gateway_that_starts_finds_the_one_that_serves_though_it_is_busy
         with gateway(tmp_path, [line], OLD_API="asr", OLD_API_KEYLESS="true") as process:
             house = Migrating(process, *(ScriptedBackend(free_port()) for _ in range(3)))
             assert await transcribe(house) == (200, serves.encode())
+
+
+async def test_a_door_with_nobody_behind_it_is_no_service(tmp_path: Path) -> None:
+    """A gateway starts after the exchange, ours is busy, and the old service's relay still listens: systemd's proxy."""
+    speech = ScriptedBackend(free_port())
+    with closing_door() as port:
+        line = speech.line("whisper", "whisper-api", ["tiny.en"], key_file(tmp_path))
+        line["standby"] = {"url": f"http://127.0.0.1:{port}", "api": "asr"}
+        async with service(speech, b"new"):
+            with gateway(tmp_path, [line], OLD_API="asr", OLD_API_KEYLESS="true") as process:
+                house = Migrating(process, *(ScriptedBackend(free_port()) for _ in range(3)))
+                assert await transcribe(house) == (200, b"new")
+
+
+@contextmanager
+def closing_door() -> Iterator[int]:
+    """The port of a listener that closes every connection at once; its own thread, for the tests' loop is busy."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def close_all() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        thread = threading.Thread(target=close_all)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 @pytest.mark.long
