@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from ai_stack.engine import Engine
 from ai_stack.migration import front, keeping, relay, takeover, tool
-from ai_stack.migration.state import State
+from ai_stack.migration.state import MigrationError, State
 
 from ai_services.host.remote import Done
 from ai_services.migrate.host_tool import HostTool
@@ -94,3 +94,20 @@ def test_a_sweep_that_is_cut_off_leaves_a_host_that_can_be_migrated(
     with pytest.raises(KeyboardInterrupt):
         tool._sweep(argparse.Namespace(by="me@here", token=""))
     assert look.migration() == {}
+
+
+def test_the_release_that_is_to_serve_is_on_the_disk_before_its_step_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power loss left an empty file behind a step that was done: no run could go on from there."""
+    state = State.begin(tmp_path, {**ORDER, "old": {"api": "unknown"}})
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    written: list[Path] = []
+    monkeypatch.setattr(tool, "write_file", lambda path, *_, **__: written.append(path))
+    place = state.folder / takeover.WHOLE
+    place.write_text("")
+    with pytest.raises(MigrationError, match="not written yet"):
+        tool._standby(argparse.Namespace(by="me@here"))
+    place.write_text("0123456789ab\n")
+    tool._standby(argparse.Namespace(by="me@here"))
+    assert written == [place]

@@ -76,9 +76,12 @@ def whole(state: State) -> str:
         MigrationError: it was not written yet.
     """
     try:
-        return (state.folder / WHOLE).read_text().strip()
+        found = (state.folder / WHOLE).read_text().strip()
     except OSError:
-        raise MigrationError("The release that is to serve was not written yet: run the migration again.") from None
+        found = ""
+    if not found:
+        raise MigrationError("The release that is to serve was not written yet: run the migration again.")
+    return found
 
 
 def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import gateway
-from ..durable import sync_directory
+from ..durable import sync_directory, write_file
 from ..engine import Engine
 from ..journal import Journal
 from ..lock import Lock, LockedError
@@ -138,6 +138,8 @@ def _relay(_: argparse.Namespace) -> dict[str, Any]:
 def _standby(chosen: argparse.Namespace) -> dict[str, Any]:
     """See that the gateway answers the old API by the old service, before anything depends on it."""
     state = _open()
+    # Ansible has written it and leaves it to the kernel when that is on the disk; the step is done for good after this.
+    write_file(state.folder / takeover.WHOLE, f"{takeover.whole(state)}\n".encode(), mode=0o600)
     takeover.language_beside(ROOT, state, _journal(chosen), _silent)
     if state.old["api"] == "unknown":
         return {}  # nothing of it is passed on: its callers must change over
