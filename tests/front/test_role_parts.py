@@ -193,3 +193,21 @@ def test_sites_of_others_are_seen() -> None:
     assert listeners(DUMP, skip_default=True) == {"443": [wiki], "80": [wiki], "8080": [wiki]}
     changed = listeners(DUMP, skip_default=False)
     assert changed["80"] == ["/etc/nginx/sites-enabled/default", wiki]
+
+
+def test_sites_of_others_are_seen_though_nginx_does_not_accept_ours(tmp_path: Path) -> None:
+    """A power loss left half of ours, and `nginx -T` shows nothing: we would answer for their unknown names."""
+    for name in ("conf.d", "sites-enabled"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "nginx.conf").write_text("http {}\n")
+    (tmp_path / "conf.d/wiki.conf").write_text("server { listen 80; listen [::]:80; } # listen 84;\n")
+    (tmp_path / "conf.d/wiki.off").write_text("listen 82;\n")
+    (tmp_path / "wiki").write_text("server {\n    listen 443 ssl;\n}\n")
+    (tmp_path / "sites-enabled/wiki").symlink_to(tmp_path / "wiki")
+    (tmp_path / "sites-enabled/gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "sites-enabled/.old.ai-services").write_text("listen 83;\n")
+    sites = loaded("files/sites.py")
+    assert sites.listeners(sites.unaccepted(tmp_path), skip_default=True) == {
+        "443": [str(tmp_path / "sites-enabled/wiki")],
+        "80": [str(tmp_path / "conf.d/wiki.conf")],
+    }

@@ -30,7 +30,7 @@ def main():
             broken = next((line for line in tested.stderr.splitlines() if "[emerg]" in line), tested.stderr.strip())
     # What is broken in a file of ours is about to be replaced.
     if any(name in broken for name in OURS):
-        broken = ""
+        broken, text = "", unaccepted(Path("/etc/nginx"))
     told = {
         "version_text": version,
         "broken": broken,
@@ -49,13 +49,22 @@ def listeners(text, skip_default):
     ):
         if path.startswith(OURS) or path in sys.argv[1:] or (skip_default and path == str(DEFAULT)):
             continue
-        for listen in re.findall(r"^\s*listen\s+([^;]+);", body, re.MULTILINE):
+        # Also where a whole server stands in one line.
+        for listen in re.findall(r"(?<![^\s;{}])listen\s+([^;]+);", re.sub("#.*", "", body)):
             address = listen.split()[0]
             if address.startswith("unix:"):
                 continue
             port = re.search(r"(?:^|[:\]])(\d+)$", address)
             found.setdefault(port[1] if port else "80", set()).add(path)
     return {port: sorted(paths) for port, paths in found.items()}
+
+
+def unaccepted(top):
+    """What `nginx -T` would print of Debian's places; it prints nothing of a configuration that it does not accept."""
+    paths = [top / "nginx.conf", *sorted(top.glob("conf.d/*.conf")), *sorted(top.glob("sites-enabled/[!.]*"))]
+    return "".join(
+        f"# configuration file {path}:\n{path.read_text(errors='replace')}\n" for path in paths if path.is_file()
+    )
 
 
 def default_pristine():
