@@ -78,3 +78,18 @@ def test_or_that_it_does_not(did: list[str], tmp_path: Path, monkeypatch: pytest
     with pytest.raises(MigrationError, match=r"(?s)hears nothing.*The old service serves again"):
         take_over(tmp_path)
     assert did[-4:] == ["whisper-api goes", "old starts", "resume", "failed"]
+
+
+def test_what_is_asked_while_callers_wait_gets_no_more_time_than_they_have(
+    did: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes for an answer would be over only when they have been refused, and the old service not yet back."""
+    given: list[float] = []
+
+    def prove(change: Any, service: str, admin: Any, limit_s: float = engines._PROBE_S) -> None:
+        given.append(limit_s)
+
+    monkeypatch.setattr(engines, "prove", prove)
+    take_over(tmp_path)
+    assert did[-1] == "done"
+    assert 0 < given[0] <= engines.HEALTHY_WITHIN_S

@@ -115,7 +115,7 @@ def speech(root: Path, state: State, journal: Journal, sample: bytes, say: Calla
             say("ours starts")
             change.compose.up_service(SPEECH)
             change.compose.wait_healthy(remaining(begun, engines.HEALTHY_WITHIN_S), [SPEECH])
-            engines.prove(change, SPEECH, admin)
+            engines.prove(change, SPEECH, admin, remaining(begun, engines.HEALTHY_WITHIN_S))
             change.store.switch(change.release)
         except Exception as error:  # whatever it is: callers wait, and the old service is the way back
             reserve.free()
