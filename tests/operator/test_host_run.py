@@ -303,3 +303,14 @@ def test_verbose_shows_ansibles_own_words(clean: Path, capsys: pytest.CaptureFix
         assert run.go(events.append, lambda: None) == 0
         assert ("Hello" in capsys.readouterr().err) is verbose
     assert {event["event"] for event in events} == {"play", "task", "result", "end"}
+
+
+def test_what_a_task_says_may_have_what_others_call_an_end_of_line(clean: Path) -> None:
+    """The last words of a container, for one: Ansible was killed in its middle for them."""
+    playbook = clean / "play.yml"
+    words = 'msg: "out of\\u2028memory\\u0085"'
+    playbook.write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.fail: {{{words}}}\n")
+    events: list[dict[str, Any]] = []
+    run = Run(str(playbook), Target("localhost", is_root=True), {}, clean / "log")
+    assert run.go(events.append, lambda: None) == 2
+    assert "out of\u2028memory\u0085" in [event.get("message") for event in events]

@@ -177,7 +177,8 @@ class _Lines:
             block = opened.read()
         whole = block[: block.rfind(b"\n") + 1]
         self._offset += len(whole)
-        return whole.decode(errors="replace").splitlines()
+        # JSON leaves some marks as they are that Python takes for an end of line, and a container's log may have them.
+        return whole.decode(errors="replace").split("\n")[:-1]
 
 
 class _Echo:
