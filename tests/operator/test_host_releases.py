@@ -91,6 +91,22 @@ def test_a_lost_session_is_opened_anew_and_no_word_comes_twice(host: Host) -> No
     assert host.asked[-1].endswith("--seen 1")
 
 
+def test_a_host_that_is_away_is_said_once_a_while_and_given_up_at_last(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 10_000, 2))
+
+    def gone(*_: object, **__: object) -> Iterator[str]:
+        raise LostError("gone")
+
+    monkeypatch.setattr("ai_services.host.releases.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(host, "lines", gone)
+    with pytest.raises(OperatorError, match="has not come back") as error:
+        Releases(Target("gpu-1"), Screen()).change(["rollback"], lambda _: None)
+    assert "./ai history gpu-1" in str(error.value.hint)
+    assert 2 <= capfd.readouterr().out.count("Trying again") <= 11
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_session_that_is_lost_when_it_is_asked_for_asks_no_second_time(
     host: Host, monkeypatch: pytest.MonkeyPatch, begun: bool

@@ -26,6 +26,7 @@ _ANSWER_S: Final = 90.0
 # A lost connection is tried again for so long: a machine that restarts is back by then.
 _PATIENCE_S: Final = 600.0
 _PAUSE_S: Final = 2.0
+_TELL_EVERY_S: Final = 60.0
 # What each change tells there, by the name that we gave it, and how long the host may take to begin one.
 _TOLD: Final = "/run/ai-services/changes"
 _BEGINS_S: Final = 120.0
@@ -161,7 +162,7 @@ class Releases:
         return False
 
     def _follow(self, run: str, told: Callable[[Line], None]) -> Line:
-        seen, ends_at = 0, time.monotonic() + _PATIENCE_S
+        seen, ends_at, tell_at = 0, time.monotonic() + _PATIENCE_S, 0.0
         while True:
             try:
                 remote = self._session()
@@ -171,7 +172,7 @@ class Releases:
                         return line
                     if line:
                         seen += 1
-                        ends_at = time.monotonic() + _PATIENCE_S
+                        ends_at, tell_at = time.monotonic() + _PATIENCE_S, 0.0
                         told(line)
             except CommandError as error:
                 raise KilledError(f"{self.target}: {error.done.reason}", exit_code=FAILED) from None
@@ -183,7 +184,13 @@ class Releases:
                         hint=f"The change goes on there by itself. What came of it: ./ai history {self.target}",
                         exit_code=BLOCKED,
                     ) from None
-                self.screen.warn(f"The connection to {self.target} is gone; the change goes on there. Trying again.")
+                if time.monotonic() >= tell_at:
+                    left_s = ends_at - time.monotonic()
+                    self.screen.warn(
+                        f"The connection to {self.target} is gone; the change goes on there. "
+                        f"Trying again for {left_s:.0f} s."
+                    )
+                    tell_at = time.monotonic() + _TELL_EVERY_S
                 time.sleep(_PAUSE_S)
             else:
                 raise KilledError(f"{self.target} tells nothing more of the change.", exit_code=FAILED)

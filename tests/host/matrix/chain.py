@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import tempfile
@@ -80,7 +81,7 @@ def _one_run(
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             env={**os.environ, "AI_HOME": str(operator.home), "NO_COLOR": "1"},
         )  # fmt: skip
-        until = time.monotonic() + _RUN_TIMEOUT_S
+        until, ends_at = time.monotonic() + _RUN_TIMEOUT_S, math.inf
         while scene.run.poll() is None:
             if time.monotonic() > until:
                 scene.run.kill()
@@ -93,6 +94,10 @@ def _one_run(
                     fault = pending.pop(line["step"])
                     struck.append((line["step"], fault, False))
                     fault.strike(scene)
+                    ends_at = time.monotonic() + fault.lasts_s
+            if time.monotonic() > ends_at:
+                _mend(scene, struck)
+                ends_at = math.inf
             seen = max(seen, len(lines))
             time.sleep(_LOOK_EVERY_S)
         _mend(scene, struck)

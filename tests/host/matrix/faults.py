@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -82,12 +83,16 @@ Act = Callable[[Scene], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of trouble: `strike` brings it about at once, `mend` takes it away before the next run."""
+    """One kind of trouble: `strike` brings it about at once, `mend` takes it away.
+
+    That is before the next run at the latest; and when the run has come to another step, or after `lasts_s`.
+    """
 
     name: str
     words: str
     strike: Act
     mend: Act = lambda _: None
+    lasts_s: float = math.inf
 
 
 def _kill_operator(scene: Scene) -> None:
@@ -190,7 +195,7 @@ def _accept(scene: Scene, *, cloudflare: str, ghcr: str) -> None:
 
 FAULTS = (
     Fault("operator-killed", "kill -9 of the operator's process", _kill_operator),
-    Fault("ssh-lost", "the SSH connection breaks, and no new one is let in", _lose_ssh, _find_ssh),
+    Fault("ssh-lost", "the SSH connection breaks, and no new one is let in", _lose_ssh, _find_ssh, 60.0),
     Fault("power-loss", "the host loses its power and boots", _power_loss),
     Fault("disk-full", "the disks of Docker and /opt are full", _fill_disks, _empty_disks),
     Fault("registry-gone", "image registries and model hubs are gone", _stop_registries, _start_registries),
