@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..durable import point, sync_directory
 from ..engine import Engine
 from .state import MigrationError
 
+UNITS = Path("/etc/systemd/system")
 # Local traffic with this mark is not redirected (front.py): so the old service can be asked behind its own back.
 MARK = 0x6169
 _COMMAND_S = 120
@@ -85,7 +87,7 @@ class Old:
             _do(["docker", "stop", "--time", str(round(limit_s)), one["id"]], limit_s + _COMMAND_S)
         for one in self.units:
             if one.get("enabled"):
-                _do(["systemctl", "disable", one["name"]])
+                _disable(one["name"])
             _do(["systemctl", "stop", one["name"]], limit_s + _COMMAND_S)
 
     def step_aside(self, mark: str) -> None:
@@ -112,7 +114,7 @@ class Old:
             _do(["docker", "update", f"--restart={one.get('restart') or 'no'}", one["id"]])
         for one in self.units:
             if one.get("enabled"):
-                _do(["systemctl", "enable", one["name"]])
+                _enable(one["name"])
             _do(["systemctl", "start", one["name"]], _STOP_S)
         # A name that one of ours has keeps nobody from being served; a rollback insists on it.
         with contextlib.suppress(MigrationError):
@@ -136,7 +138,7 @@ class Old:
                 _do(["docker", "rename", one["id"], one["name"]])
         for one in self.units:
             if one.get("enabled"):
-                _do(["systemctl", "enable", one["name"]])
+                _enable(one["name"])
 
     def works(self, sample: bytes, timeout_s: float) -> None:
         """Wait until it answers a recording; its own refusal of a key or a name counts as an answer.
@@ -243,6 +245,32 @@ class _Marked(http.client.HTTPConnection):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
         self.sock.settimeout(self.timeout)
         self.sock.connect((self.host, self.port))
+
+
+def _disable(unit: str) -> None:
+    """Have a unit stay off at boot. `disable` takes away the very link by which systemd knows one kept elsewhere."""
+    link = UNITS / unit
+    if link.is_symlink():
+        # Under a name that is no unit's, so that it stays, also if we are cut off.
+        point(_spare(link), str(link.readlink()))
+    _do(["systemctl", "disable", unit])
+    _link_again(link)
+
+
+def _enable(unit: str) -> None:
+    _link_again(UNITS / unit)
+    _do(["systemctl", "enable", unit])
+
+
+def _link_again(link: Path) -> None:
+    if _spare(link).is_symlink():
+        _spare(link).rename(link)
+        sync_directory(link.parent)
+        _do(["systemctl", "daemon-reload"])
+
+
+def _spare(link: Path) -> Path:
+    return link.with_name(f".{link.name}.ai-services")
 
 
 def _lines(table: Path) -> list[str]:
