@@ -149,6 +149,7 @@ class Releases:
 
     def _has_begun(self, run: str) -> bool:
         """Whether a change has begun on a host that was lost when it was asked for."""
+        self.screen.warn(f"The connection to {self.target} is gone. Looking whether the change has begun there.")
         lost_at = time.monotonic()
         seen_at: float | None = None
         while time.monotonic() - (seen_at or lost_at) < (_BEGINS_S if seen_at else _PATIENCE_S):
