@@ -6,6 +6,8 @@ import argparse
 import io
 import json
 import tarfile
+import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +17,8 @@ from ai_stack.migration import front, keeping, relay, takeover, tool
 from ai_stack.migration.state import MigrationError, State
 
 from ai_services.host.remote import Done
-from ai_services.migrate.host_tool import HostTool
+from ai_services.migrate import host_tool
+from ai_services.migrate.host_tool import HostTool, LockedError
 from ai_services.migrate.on_host import look
 
 ORDER = {"id": "20261121-210000-abcdef", "old": {"containers": [], "units": []}, "keep_files": []}
@@ -111,3 +114,41 @@ def test_the_release_that_is_to_serve_is_on_the_disk_before_its_step_is_done(
     place.write_text("0123456789ab\n")
     tool._standby(argparse.Namespace(by="me@here"))
     assert written == [place]
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_machine_that_slept_takes_the_host_again_or_stops(monkeypatch: pytest.MonkeyPatch, is_taken: bool) -> None:
+    """A lease of a minute ends while a laptop sleeps. Ansible went on where it had been, beside whoever came after."""
+    locks: list[str] = []
+    looked = threading.Event()
+
+    def call(_: HostTool, command: str, *arguments: str, **__: Any) -> dict[str, Any]:
+        if command == "lock":
+            locks.append(arguments[0])
+        elif is_taken:
+            raise LockedError("ann on laptop has been at work on this host", {})
+        if len(locks) > 1:
+            looked.set()
+        return {"held": len(locks) > 1}
+
+    nobody: Any = None
+    monkeypatch.setattr(host_tool, "_REFRESH_S", 0.01)
+    monkeypatch.setattr(HostTool, "call", call)
+    held = HostTool(nobody)
+    held.lock("migrate")
+    if is_taken:
+        with pytest.raises(LockedError, match="ann on laptop"):
+            _until_it_insists(held)
+    else:
+        assert looked.wait(5)
+        held.insist()
+        assert locks == ["migrate", "migrate"]
+    monkeypatch.setattr(HostTool, "call", lambda *_, **__: {"released": True})
+    held.release()
+
+
+def _until_it_insists(held: HostTool) -> None:
+    ends_at = time.monotonic() + 5
+    while time.monotonic() < ends_at:
+        held.insist()
+        time.sleep(0.01)

@@ -39,6 +39,7 @@ class HostTool:
     remote: Remote
     token: str = field(default_factory=lambda: secrets.token_hex(12))
     _ended: threading.Event = field(default_factory=threading.Event)
+    _taken: LockedError | None = None
 
     def bring(self) -> None:
         """Put the tool on the host, if it is not there as it is here."""
@@ -86,7 +87,16 @@ class HostTool:
             if not error.is_dead:
                 raise
             self.call("lock", why, owner, str(error.holder.get("token")))
-        threading.Thread(target=self._refresh, daemon=True).start()
+        threading.Thread(target=self._refresh, args=(why, owner), daemon=True).start()
+
+    def insist(self) -> None:
+        """See that the host is still ours: a machine that slept may have lost it to somebody else.
+
+        Raises:
+            LockedError: they are at work.
+        """
+        if self._taken is not None:
+            raise self._taken
 
     def release(self) -> None:
         """Let others in."""
@@ -124,10 +134,14 @@ class HostTool:
             time.sleep(_LOOK_EVERY_S)
         raise ToolError(f"`{command}` on the host did not come to its end within an hour.", exit_code=FAILED)
 
-    def _refresh(self) -> None:
+    def _refresh(self, why: str, owner: str) -> None:
         while not self._ended.wait(_REFRESH_S):
             try:
-                self.call("refresh")
+                if not self.call("refresh")["held"] and not self._ended.is_set():
+                    self.call("lock", why, owner)
+            except LockedError as error:
+                self._taken = error
+                return
             except OperatorError:
                 continue
 

@@ -67,7 +67,7 @@ class Work:
         """Let Ansible converge one phase under our lock.
 
         Raises:
-            OperatorError: a task failed; what served before still does.
+            OperatorError: a task failed, or somebody else has the host now; what served before still does.
         """
         from ai_services.verbs.deploy import failed
 
@@ -75,9 +75,14 @@ class Work:
         secrets = {"ai_ghcr_token_file": secret} if secret else {}
         values = {**self.variables(standby=standby), "migrate_phase": phase, **more}
         story = Story(_Quiet(self.screen))
+
+        def tick() -> None:
+            self.tool.insist()
+            story.tick()
+
         run = Run(playbook, self.target, values, self.log, (), secrets, self.verbose, {"AI_RUN_TOKEN": self.tool.token})
         try:
-            status = run.go(story.take, story.tick)
+            status = run.go(story.take, tick)
         finally:
             story.close()
         self.changed += story.told.changed
