@@ -185,6 +185,23 @@ def test_what_is_asked_under_a_pause_gets_no_more_time_than_callers_have(hosts: 
     assert 0 < host.world.patience_s <= engines.HEALTHY_WITHIN_S
 
 
+@pytest.mark.parametrize(("busy", "waits"), [(True, True), (False, False)])
+def test_results_of_an_old_api_are_fetched_before_they_go(
+    hosts: Callable[[], Host], monkeypatch: pytest.MonkeyPatch, busy: bool, waits: bool
+) -> None:
+    """A task that ends under the pause: its caller asks a moment later, and would hear that there is no such task."""
+    host, seen = hosts(), list[tuple[float, list[str]]]()
+    call = host.world.call
+
+    def answer(port: int, path: str, timeout_s: float) -> dict[str, Any]:
+        return {"currently_busy": busy} if path == "/api/v1/decoder_status" else call(port, path, timeout_s)
+
+    monkeypatch.setattr(host.world, "call", answer)
+    monkeypatch.setattr(engines.time, "sleep", lambda s: seen.append((s, host.world.running()["whisper-api"])))
+    host.activate("B")
+    assert ((engines._FETCHED_WITHIN_S, ["w1"]) in seen) is waits
+
+
 def test_a_switch_that_fails_at_the_very_last_leaves_no_mark_of_the_new_release(
     hosts: Callable[[], Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:

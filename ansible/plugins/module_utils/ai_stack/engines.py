@@ -20,6 +20,8 @@ _PROBE_S = 600.0
 # have answered, so that three are left for the way back; of those seven at most four are for what is under way.
 HEALTHY_WITHIN_S = 420.0
 _SETTLED_WITHIN_S = 240.0
+# Who began a task of an old API asks for it every few seconds, and once more after its end.
+_FETCHED_WITHIN_S = 8.0
 # What became healthy at the last moment still gets so long to answer.
 _LEAST_PROBE_S = 30.0
 
@@ -96,7 +98,11 @@ def _quiet(change: Change, service: str, admin: Admin | None) -> Iterator[float]
             change.say(f"{service} is not paused any more: {why}")
 
         with admin.paused(service, change.owner, f"release {change.release}", lost):
+            has_tasks = _has_tasks(admin.backend(service), admin)
             _settle(change, service, admin)
+            if has_tasks:
+                change.say(f"{service} still holds results of the old API, which are fetched")
+                time.sleep(_FETCHED_WITHIN_S)
             try:
                 yield min(change.timeout_s, HEALTHY_WITHIN_S - (time.monotonic() - begun))
             finally:
@@ -133,6 +139,17 @@ def _under_way(service: str, admin: Admin) -> int:
     except AdminError:
         return 0  # one that does not answer works on nothing
     return sum(int(queue.get(name) or 0) for name in ("running", "waiting", "preparing"))
+
+
+def _has_tasks(row: dict[str, Any], admin: Admin) -> bool:
+    """Whether an engine works on tasks of an old API (whisper_api): their results are in it, and go with it."""
+    if row.get("kind") != "whisper":
+        return False
+    try:
+        said = admin.call("GET", "/api/v1/decoder_status")
+    except AdminError:
+        return False  # no such API here
+    return bool(said.get("currently_busy") or said.get("tasks_in_queue"))
 
 
 def _back(change: Change, service: str, before: str | None) -> str:
