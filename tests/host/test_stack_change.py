@@ -11,6 +11,7 @@ import dataclasses
 import json
 import pkgutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def test_results_of_an_old_api_are_fetched_before_they_go(
         return {"currently_busy": busy} if path == "/api/v1/decoder_status" else call(port, path, timeout_s)
 
     monkeypatch.setattr(host.world, "call", answer)
-    monkeypatch.setattr(engines.time, "sleep", lambda s: seen.append((s, host.world.running()["whisper-api"])))
+    monkeypatch.setattr(time, "sleep", lambda s: seen.append((s, host.world.running()["whisper-api"])))
     host.activate("B")
     assert ((engines._FETCHED_WITHIN_S, ["w1"]) in seen) is waits
 
