@@ -130,7 +130,7 @@ def test_a_gateway_that_does_not_reach_the_engines_is_never_asked(hosts: Callabl
 
 
 @pytest.mark.parametrize(
-    ("accepted", "called"), [(True, ["nginx -t -q", "systemctl reload nginx"]), (False, ["nginx -t -q"])]
+    ("accepted", "called"), [(True, ["nginx -t -q", "systemctl reload-or-restart nginx"]), (False, ["nginx -t -q"])]
 )
 def test_no_gateway_is_exchanged_behind_an_nginx_that_does_not_know_of_it(
     hosts: Callable[[], Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool, called: list[str]

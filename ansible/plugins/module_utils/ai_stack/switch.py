@@ -31,7 +31,7 @@ def settle() -> bool:
     """
     if not OWED.exists():
         return False
-    for words in (["nginx", "-t", "-q"], ["systemctl", "reload", "nginx"]):
+    for words in (["nginx", "-t", "-q"], ["systemctl", "reload-or-restart", "nginx"]):
         try:
             done = subprocess.run(words, capture_output=True, text=True, timeout=_NGINX_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
