@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import stat
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 
 from ai_services.cli import app
 from ai_services.exits import BLOCKED, USAGE
+from ai_services.host import remains
 from ai_services.host.playbook import Run, log_path
 from ai_services.host.remains import Remains
 from ai_services.host.target import Target
@@ -279,6 +282,28 @@ class TestDestroySays:
         assert done.exit_code == USAGE
         assert "nothing was removed" in done.stderr
         assert "volume ollama (1900 MiB)" in done.stdout
+
+    def test_a_host_whose_migration_can_be_taken_back_is_left_alone(
+        self, clean: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its old service rests, and its callers come in by ours: it would serve neither."""
+        found = dataclasses.replace(self.FOUND, migration="20261121-210000-abcdef")
+        monkeypatch.setattr("ai_services.host.connect.reach", lambda target, *_, **__: target)
+        monkeypatch.setattr("ai_services.host.remains.look", lambda _: found)
+        monkeypatch.setattr(Run, "go", lambda *_: pytest.fail("it was begun"))
+        done = CliRunner().invoke(app, ["destroy", "gpu-1", "--yes"])
+        assert done.exit_code == BLOCKED
+        assert "./ai migrate gpu-1 --rollback" in done.stderr
+
+    @pytest.mark.parametrize(("phase", "seen"), [("migrated", "20261121"), ("finalized", ""), ("", "")])
+    def test_which_is_seen(self, tmp_path: Path, phase: str, seen: str) -> None:
+        if phase:
+            (tmp_path / "migration" / "current").mkdir(parents=True)
+            state = json.dumps({"id": "20261121", "phase": phase})
+            (tmp_path / "migration" / "current" / "state.json").write_text(state)
+        script = remains._LOOK.replace("/opt/ai", str(tmp_path))
+        done = subprocess.run([sys.executable, "-"], input=script, text=True, capture_output=True, check=True)
+        assert Remains(**json.loads(done.stdout)).migration == seen
 
 
 def test_only_the_newest_logs_are_kept(tmp_path: Path) -> None:

@@ -47,6 +47,12 @@ try:
     backups = backups if os.path.isdir(backups) and os.listdir(backups) else ""
 except (OSError, ValueError, KeyError, TypeError):
     backups = ""
+try:
+    with open("/opt/ai/migration/current/state.json") as opened:
+        state = json.load(opened)
+    migration = state["id"] if state["phase"] in ("begun", "migrated", "undoing") else ""
+except (OSError, ValueError, KeyError, TypeError):
+    migration = ""
 label = "label=com.docker.compose.project=ai"
 print(json.dumps({
     "containers": [name for name in said("docker", "ps", "-a", "--filter", label, "--format", "{{.Names}}") if name],
@@ -57,6 +63,7 @@ print(json.dumps({
     "stack": os.path.isdir("/opt/ai"),
     "secrets": os.path.isdir("/opt/ai/secrets") and bool(os.listdir("/opt/ai/secrets")),
     "backups": backups,
+    "migration": migration,
     "certificates": sorted(os.listdir("/etc/letsencrypt/live")) if os.path.isdir("/etc/letsencrypt/live") else [],
 }))
 """
@@ -66,7 +73,7 @@ print(json.dumps({
 class Remains:
     """What is there: names of containers, volumes (MiB each), packages that we brought, roles that left a note.
 
-    `backups` is the directory in which they lie, if any do.
+    `backups` is the directory in which they lie, if any do; `migration` the id of one that can be taken back.
     """
 
     containers: list[str] = field(default_factory=list)
@@ -78,6 +85,7 @@ class Remains:
     secrets: bool = False
     certificates: list[str] = field(default_factory=list)
     backups: str = ""
+    migration: str = ""
 
     @property
     def nothing(self) -> bool:

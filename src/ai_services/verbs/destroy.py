@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from ai_services.console import Screen
-from ai_services.exits import OK
+from ai_services.exits import BLOCKED, OK, OperatorError
 from ai_services.host import connect, remains
 from ai_services.host.phases import Story, duration
 from ai_services.host.playbook import Run, log_path
@@ -33,7 +33,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     """Show, ask, remove. Returns the exit code; a host that bears nothing of ours is no error.
 
     Raises:
-        OperatorError: nobody agreed, the host cannot be reached, or a step failed.
+        OperatorError: nobody agreed, the host cannot be reached, a migration is open there, or a step failed.
     """
     begun = time.monotonic()
     home, screen = Home.current(), Screen(json=as_json)
@@ -87,7 +87,19 @@ def take_off(
 
 
 def show(found: Remains, target: Target, screen: Screen, *, data: bool) -> None:
-    """Show what goes and what stays."""
+    """Show what goes and what stays.
+
+    Raises:
+        OperatorError: the old service of a migration rests there, and would never be back.
+    """
+    if found.migration:
+        raise OperatorError(
+            f"Migration {found.migration} of {target} is open: the service that was there before rests, its callers "
+            "come in by ours, and taking ours off brings nothing of it back. Nothing was changed.",
+            hint=f"Take it back: ./ai migrate {target} --rollback\n  Or make it final first: "
+            f"./ai migrate {target} --finalize",
+            exit_code=BLOCKED,
+        )
     screen.say(f"On {target} this will go:")
     for line in found.goes(data=data):
         screen.say(f"  - {line}")
