@@ -173,6 +173,24 @@ class TestTasks:
         await playing.__aexit__(None, None, None)
         assert (answered.status, answered.headers["X-Queue-Position"]) == (200, "1")
 
+    async def test_it_waits_when_who_is_there_says_nothing_any_more(self, tmp_path: Path) -> None:
+        """A service that is being stopped, or a name that is asked for in vain where there is no network."""
+
+        async def silent(connection: Connection) -> None:
+            await connection.until_gone()
+
+        limits = {"UPSTREAM_CONNECT_TIMEOUT_S": "1", "UPSTREAM_FIRST_BYTE_TIMEOUT_S": "1"}
+        with house_over(tmp_path, OLD_API="whisper_api", **limits) as house:
+            async with paused(house, "whisper-api"):
+                async with house.speech.playing(silent):
+                    asking = asyncio.create_task(self._status(house))
+                    await until_waiting(house, "whisper-api", 1)
+                playing = house.speech.playing(says)
+                await playing.__aenter__()
+            answered = await asking
+            await playing.__aexit__(None, None, None)
+        assert (answered.status, answered.headers["X-Queue-Position"]) == (200, "1")
+
     @staticmethod
     async def _status(house: House) -> aiohttp.ClientResponse:
         async with (

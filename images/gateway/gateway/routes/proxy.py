@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -57,7 +58,12 @@ async def _passed_a_pause(exchange: Exchange, backend: Backend) -> bool:
         async with admission.pass_by(backend):
             await _pass_json(exchange, backend, None)
     except ServiceError as error:
-        if exchange.started or error.code != "backend_unavailable":
+        if exchange.started or error.code not in {"backend_unavailable", "backend_timeout"}:
+            raise
+        return False
+    except asyncio.CancelledError:
+        # One that is being exchanged may take a connection and say nothing, or its name be asked for in vain.
+        if exchange.started or exchange.watch.left or not exchange.watch.take_blame():
             raise
         return False
     return True
