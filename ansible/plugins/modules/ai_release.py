@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.ai_stack import runs
+from ansible.module_utils.ai_stack import history, runs
 from ansible.module_utils.ai_stack.compose import Compose, ComposeError
 from ansible.module_utils.ai_stack.engine import Engine, EngineError
 from ansible.module_utils.ai_stack.journal import Journal
@@ -110,12 +110,18 @@ def main() -> None:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Nothing that serves was changed.")
 
 
-def _locked(module: AnsibleModule, _: Path) -> None:
+def _locked(module: AnsibleModule, root: Path) -> None:
     ask = module.params
     if not module.check_mode:
         lock = Lock()
         if ask["broken"]:
             lock.release(ask["broken"])
+        # A migration's own runs come under its lock; another's would take the doors of the old service away.
+        if not lock.refresh(_token(module)) and (begun := history.migration(root)):
+            module.fail_json(
+                msg=f"Nothing was changed. Migration {begun} of this host is half way. Go on with it: "
+                "./ai migrate HOST; or take it back: ./ai migrate HOST --rollback"
+            )
         owner = {key: ask["run"].get(key) for key in ("user", "host", "pid")}
         lock.acquire(_token(module), owner, ask["why"], ask["lease_s"], ask["life"])
     # Taking the lock is no change of the host.

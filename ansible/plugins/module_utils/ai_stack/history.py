@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,15 @@ def back(root: Path) -> str | None:
     states = {row["id"]: row["state"] for row in releases(root)}
     before = store.previous
     return before if before and before != store.current and states.get(before) != "failed" else None
+
+
+def migration(root: Path) -> str:
+    """The id of a migration of this host that is half way, there or back: until then the old service is part of it."""
+    try:
+        state = json.loads((root / "migration" / "current" / "state.json").read_bytes())
+        return str(state["id"]) if state["phase"] in ("begun", "undoing") else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def lines(root: Path, count: int) -> list[dict[str, str]]:

@@ -71,6 +71,11 @@ def _activate(chosen: argparse.Namespace) -> int:
 
 def _rollback(chosen: argparse.Namespace) -> int:
     store = Store(chosen.root)
+    if begun := history.migration(chosen.root):
+        raise Refused(
+            f"Migration {begun} of this host is half way, and its releases are steps of it. Go on with it: "
+            "./ai migrate HOST; or take it back: ./ai migrate HOST --rollback."
+        )
     release = chosen.release or history.back(chosen.root)
     if release is None:
         listed = "; ".join(f"{row['id']} ({row['version']}, {row['state']})" for row in history.releases(chosen.root))
