@@ -105,11 +105,10 @@ def _who() -> dict[str, Any]:
     pid = os.getppid()
     host = socket.gethostname()
     # Several runs under one lock (`./ai migrate`): whoever holds it over all of them tells its name.
-    token = (
-        os.environ.get("AI_RUN_TOKEN")
-        or hashlib.sha256(f"{host}:{pid}:{_started(pid)}:{_boot()}".encode()).hexdigest()[:24]
-    )
-    return {"token": token, "user": _user(), "host": host, "pid": f"{pid}:{_started(pid)}:{_boot()}"}
+    over_all = os.environ.get("AI_RUN_TOKEN")
+    token = over_all or hashlib.sha256(f"{host}:{pid}:{_started(pid)}:{_boot()}".encode()).hexdigest()[:24]
+    me = f"{pid}:{_started(pid)}:{_boot()}"
+    return {"token": token, "user": _user(), "host": host, "pid": me, "migrates": bool(over_all)}
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:

@@ -55,7 +55,8 @@ options:
             type: int, default: 900}
   keep_data: {description: "C(removed): leave keys, journal and volumes.", type: bool, default: true}
   volumes: {description: "C(removed): volumes to remove unless data is kept.", type: list, elements: str, default: []}
-  run: {description: "Who is at work: token, user, host, pid. The action plugin fills it in.", type: dict, default: {}}
+  run: {description: "Who is at work: token, user, host, pid, and whether C(./ai migrate) is. The action plugin fills
+                      it in.", type: dict, default: {}}
   broken: {description: "C(locked): token of a run known to be dead, whose lock is taken. Filled in like C(run).",
            type: str, default: ""}
 """
@@ -116,8 +117,8 @@ def _locked(module: AnsibleModule, root: Path) -> None:
         lock = Lock()
         if ask["broken"]:
             lock.release(ask["broken"])
-        # A migration's own runs come under its lock; another's would take the doors of the old service away.
-        if not lock.refresh(_token(module)) and (begun := history.migration(root)):
+        # Another run than the migration's own would take the doors of the old service away.
+        if not ask["run"].get("migrates") and (begun := history.migration(root)):
             module.fail_json(
                 msg=f"Nothing was changed. Migration {begun} of this host is half way. Go on with it: "
                 "./ai migrate HOST; or take it back: ./ai migrate HOST --rollback"
