@@ -91,12 +91,13 @@ class TakeOver:
 
     async def _may_stay_or_come(self) -> bool:
         """Whether the standby is to be asked as long as ours does not answer."""
-        if self._checked_at == float("-inf"):
-            # The first look: either of the two may be the one that serves, and too busy to answer in time.
-            there = [await self._upstream.accepts(one, CHECK_TIMEOUT_S) for one in (self._primary, self.standby)]
-            return there != [True, False]
-        # Ours may have missed one check; it is given up only for a standby that is really there.
-        return self.active or await self._stands_by()
+        if not self.active:
+            # Ours may have missed one check; it is given up only for a standby that is really there.
+            return await self._stands_by()
+        # Either may be too busy to answer in time, and ours may be starting where the standby has been stopped.
+        if not await self._upstream.accepts(self._primary, CHECK_TIMEOUT_S):
+            return True
+        return await self._upstream.accepts(self.standby, CHECK_TIMEOUT_S)
 
     async def _is_healthy(self) -> bool:
         return await self._upstream.probe(self._primary, "/health", CHECK_TIMEOUT_S) == 200

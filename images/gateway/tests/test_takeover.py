@@ -221,6 +221,22 @@ async def test_a_migration_is_rolled_back(migrating: Migrating) -> None:
         assert await transcribe(migrating) == (200, b"old")
 
 
+async def test_ours_is_asked_while_it_starts_where_the_old_one_is_gone(migrating: Migrating) -> None:
+    """Its owner was killed between the two: whoever asks ours waits for its model, and the old one is stopped."""
+
+    async def starting(connection: Connection) -> None:
+        await connection.read_request()
+        is_asked = connection.head.startswith(b"POST ")
+        await answer(connection, b"new", "200 OK" if is_asked else "503 Service Unavailable")
+
+    async with service(migrating.old, b"old"):
+        assert await transcribe(migrating) == (200, b"old")
+        await pause(migrating, "whisper-api")
+    async with migrating.speech.playing(starting):
+        assert (await resume(migrating, "whisper-api"))["standby"]["active"] is False
+        assert await transcribe(migrating) == (200, b"new")
+
+
 async def test_an_old_one_that_is_late_is_found_after_the_resume(migrating: Migrating) -> None:
     """It missed the two seconds in which it was asked; nobody would look again, and ours is gone."""
     async with service(migrating.speech, b"new"):
