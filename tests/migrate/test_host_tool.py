@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 from ai_stack.engine import Engine
+from ai_stack.journal import Journal
 from ai_stack.migration import front, keeping, relay, takeover, tool
 from ai_stack.migration.state import MigrationError, State
 
@@ -97,6 +98,43 @@ def test_a_sweep_that_is_cut_off_leaves_a_host_that_can_be_migrated(
     with pytest.raises(KeyboardInterrupt):
         tool._sweep(argparse.Namespace(by="me@here", token=""))
     assert look.migration() == {}
+
+
+class TestGone:
+    """Asked where no migration is known; the tool that asks leaves no trace there."""
+
+    CHOSEN = argparse.Namespace(by="me@here", token="")
+
+    @pytest.fixture(autouse=True)
+    def root(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        root = tmp_path / "ai"
+        (root / "migration").mkdir(parents=True)
+        monkeypatch.setattr(tool, "ROOT", root)
+        monkeypatch.setattr("sys.argv", [str(root / "migration" / "tool")])
+        for name in ("tool", ".made-root"):
+            (root / "migration" / name).write_text("")
+        return root
+
+    def test_a_host_that_never_was_migrated_is_as_it_was(self, root: Path) -> None:
+        assert tool._gone(self.CHOSEN) == {"back": None}
+        assert not root.exists()
+
+    def test_one_whose_sweep_was_cut_off_is_swept(self, root: Path) -> None:
+        (root / "migration" / str(ORDER["id"])).mkdir()
+        Journal(root / "journal.jsonl", "ann@laptop").write("migrate:undo:sweep", "done", None)
+        back = tool._gone(self.CHOSEN)["back"]
+        assert back["by"] == "ann@laptop"
+        assert [path.name for path in root.iterdir()] == ["journal.jsonl"]
+
+    def test_a_deploy_after_it_is_another_story(self, root: Path) -> None:
+        for step in ("migrate:undo:sweep", "activate"):
+            Journal(root / "journal.jsonl", "ann@laptop").write(step, "done", None)
+        assert tool._gone(self.CHOSEN) == {"back": None}
+
+    def test_what_is_kept_of_a_host_stays_though_its_state_cannot_be_read(self, root: Path) -> None:
+        (root / "migration" / str(ORDER["id"])).mkdir()
+        assert tool._gone(self.CHOSEN) == {"back": None}
+        assert (root / "migration" / str(ORDER["id"])).is_dir()
 
 
 def test_the_release_that_is_to_serve_is_on_the_disk_before_its_step_is_done(

@@ -33,11 +33,14 @@ class Host:
             },
         }  # fmt: skip
         self.fails = ""
+        self.back: dict[str, str] | None = None
 
     def call(self, command: str, *arguments: str, **_: Any) -> dict[str, Any]:
         self.asked.append((command, *arguments))
         if command == "state":
             return {"state": self.state, "busy": self.busy.pop(0) if self.busy else []}
+        if command == "gone":
+            return {"back": self.back}
         return {"state": self.state, "lines": [], "running": False, "changed": [], "in_flight": 0, "gone": []}
 
     def follow(self, command: str, *_: Any) -> None:
@@ -100,6 +103,24 @@ def test_what_was_half_made_final_is_not_taken_back(host: Host, tmp_path: Path) 
         do.roll_back(**words)
     assert caught.value.exit_code == BLOCKED
     assert "--finalize" in (caught.value.hint or "")
+
+
+class TestNothingThere:
+    def test_a_way_back_that_was_gone_already_is_no_failure(self, host: Host, tmp_path: Path) -> None:
+        """Its operator was killed in the last step, and does not know."""
+        host.state, host.back = {}, {"time": "2026-11-22T04:36:00.000Z", "by": "ann@laptop"}
+        words, said = around(tmp_path)
+        assert do.roll_back(**words).what == "rolled back"
+        assert "ann@laptop took it back at 2026-11-22T04:36:00.000Z" in said.getvalue()
+        assert host.asked == [("state",), ("state",), ("gone",)]
+
+    @pytest.mark.parametrize("verb", [do.roll_back, do.finalize])
+    def test_one_that_never_was_is_refused(self, host: Host, tmp_path: Path, verb: Any) -> None:
+        host.state, host.back = {}, None if verb is do.roll_back else {"time": "t", "by": "ann@laptop"}
+        words, _ = around(tmp_path)
+        with pytest.raises(OperatorError, match="There is no migration on this host") as caught:
+            verb(**words)
+        assert caught.value.exit_code == BLOCKED
 
 
 class TestUndo:

@@ -100,7 +100,9 @@ def roll_back(
     begun = time.monotonic()
     work = Work(HostTool(remote), target, HostSettings(), screen, log, again, verbose)
     with _locked(work, "migrate --rollback"):
-        _existing(work, "taken back")
+        if back := _existing(work, "taken back"):
+            screen.say(f"{target} is as it was before the migration: {back['by']} took it back at {back['time']}.")
+            return Report(str(target), "rolled back", 0.0, log=str(log))
         if work.state.get("finalizing"):
             raise OperatorError(
                 "This migration was being made final: parts of the old service are gone.",
@@ -188,14 +190,19 @@ def _locked(work: Work, why: str) -> Iterator[None]:
         work.tool.release()
 
 
-def _existing(work: Work, what: str) -> None:
+def _existing(work: Work, what: str) -> dict[str, str] | None:
+    """See that there is a migration; where the last one was taken back, return when (`time`) and `by` whom."""
     _until_idle(work)
-    if not work.read() or work.state["phase"] not in ("begun", "migrated", "undoing"):
-        raise OperatorError(
-            f"There is no migration on this host that could be {what}.",
-            hint=f"What is deployed here: ./ai history {work.again}",
-            exit_code=BLOCKED,
-        )
+    if work.read() and work.state["phase"] in ("begun", "migrated", "undoing"):
+        return None
+    back: dict[str, str] | None = None if work.state else work.tool.call("gone")["back"]
+    if back and what == "taken back":
+        return back
+    raise OperatorError(
+        f"There is no migration on this host that could be {what}.",
+        hint=f"What is deployed here: ./ai history {work.again}",
+        exit_code=BLOCKED,
+    )
 
 
 def _otherwise(work: Work, given: Given | None) -> list[str]:

@@ -19,6 +19,8 @@ from ..journal import Journal, utc_now
 FOLDER = "migration"
 CURRENT = "current"
 FILE = "state.json"
+# Left by whoever brings the tool and finds no /opt/ai: it goes with the migration.
+MADE_ROOT = ".made-root"
 # begun -> migrated -> finalized, or back to nothing; `undoing` is a rollback under way
 OPEN = ("begun", "migrated", "undoing")
 
@@ -51,7 +53,7 @@ class State:
         place = root / FOLDER
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
         place.chmod(0o700)
-        made_root = (place / ".made-root").exists()
+        made_root = (place / MADE_ROOT).exists()
         folder = place / str(order["id"])
         folder.mkdir(mode=0o700, exist_ok=True)
         content = {

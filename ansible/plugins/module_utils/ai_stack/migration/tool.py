@@ -21,11 +21,11 @@ from typing import Any
 from .. import gateway
 from ..durable import sync_directory, write_file
 from ..engine import Engine
-from ..journal import Journal
+from ..journal import Journal, read
 from ..lock import Lock, LockedError
 from . import back, front, keeping, relay, settle, takeover
 from .old import Old, _do
-from .state import CURRENT, FOLDER, MigrationError, State
+from .state import CURRENT, FOLDER, MADE_ROOT, MigrationError, State
 
 ROOT = Path("/opt/ai")
 UNITS = Path("/etc/systemd/system")
@@ -36,6 +36,7 @@ _REFRESH_S = 10.0
 # Commands that must come to their end whatever becomes of the operator: they run as units of their own.
 LONG = ("whisper", "ollama", "undo-old")
 _UNIT = "ai-migrate"
+_SWEEP = "migrate:undo:sweep"
 # The long ones come to their end in any case; the others only look, or are about the lock itself.
 _WITHOUT_LOCK = (*LONG, "lock", "refresh", "release", "state", "said", "settle", "changed")
 
@@ -199,21 +200,40 @@ def _changed(_: argparse.Namespace) -> dict[str, Any]:
 def _sweep(chosen: argparse.Namespace) -> dict[str, Any]:
     """After a rollback: nothing of the migration stays but the journal, which says so."""
     state, journal = _open(), _journal(chosen)
-    journal.write("migrate:undo:sweep", "begun", None)
+    journal.write(_SWEEP, "begun", None)
     takeover.no_guard()
     relay.down()
     front.no_redirect()
-    journal.write("migrate:undo:sweep", "done", None, str(state.content["id"]))
+    journal.write(_SWEEP, "done", None, str(state.content["id"]))
     # Its name first: of one that is half removed nobody could say what it was, and no other would be begun.
     (ROOT / FOLDER / CURRENT).unlink(missing_ok=True)
     sync_directory(ROOT / FOLDER)
+    _vanish(chosen)
+    return {}
+
+
+def _gone(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Where no migration is known, leave nothing of it, nor this tool; say when the last one was taken back, if it was.
+
+    What comes after a rollback (a deploy, say) is in the journal behind it.
+    """
+    last = (read(ROOT / "journal.jsonl") or [{}])[-1]
+    is_back = (last.get("step"), last.get("state")) == (_SWEEP, "done")
+    if State.open(ROOT) is not None:
+        return {"back": None}
+    if is_back or {path.name for path in (ROOT / FOLDER).iterdir()} <= {Path(sys.argv[0]).name, MADE_ROOT}:
+        _vanish(chosen)
+    return {"back": {"time": last["time"], "by": last["by"]} if is_back else None}
+
+
+def _vanish(chosen: argparse.Namespace) -> None:
+    made_root = (ROOT / FOLDER / MADE_ROOT).exists()
     shutil.rmtree(ROOT / FOLDER)
-    if state.content.get("made_root"):
+    if made_root:
         with contextlib.suppress(OSError):
             ROOT.rmdir()
     # Nobody can ask for that afterwards: the tool itself has just gone.
     Lock().release(chosen.token)
-    return {}
 
 
 def _finalize(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -367,7 +387,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "lock": _lock, "refresh": _refresh, "release": _release, "state": _state, "begin": _begin, "backup": _backup,
     "mark": _mark, "phase": _phase, "relay": _relay, "standby": _standby, "redirect": _redirect, "whisper": _whisper,
     "ollama": _ollama, "retire": _retire, "undo-old": _undo_old, "undo-front": _undo_front, "drain": _drain,
-    "settle": _settle, "changed": _changed, "sweep": _sweep, "finalize": _finalize, "go": _go, "said": _said,
+    "settle": _settle, "changed": _changed, "sweep": _sweep, "gone": _gone, "finalize": _finalize, "go": _go,
+    "said": _said,
 }  # fmt: skip
 
 if __name__ == "__main__" and os.geteuid() == 0:
