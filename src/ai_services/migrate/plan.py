@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ai_services.host.plan import make_plan as host_plan
 from ai_services.host.plan_types import Note, Notes
-from ai_services.migrate import estimate, plan_checks, plan_doors, plan_filter, render, words
+from ai_services.migrate import estimate, plan_checks, plan_doors, plan_filter, plan_starters, render, words
 from ai_services.migrate.compose import Derived
 from ai_services.migrate.found import API_NAMES, Found, Service
 from ai_services.migrate.plan_types import FileChange, MigrationPlan
@@ -43,6 +43,7 @@ def make(
     if not room.is_enough:
         plan_checks.refuse_room(room, settings, notes)
     plan_checks.check_service(found, service, notes)
+    plan_starters.check(found, service, notes)
     plan_checks.check_model(service, settings, notes)
     ends = words.ends(service)
     plan_checks.check_routes(service, ends, notes)
