@@ -149,7 +149,7 @@ def host(older_host: Deployed) -> Deployed:
 def test_an_upgrade_with_a_fault_at_every_step(lab: Lab, host: Deployed, recording: Recording, offset: int) -> None:
     operator = host.operator
     before = current(host.container)
-    scene = Scene(operator, lambda: host.curl("/queue/status").status == 0)
+    scene = Scene(operator, lambda: host.curl("/queue/status", "--fail").status == 0)
     # Every component becomes another: two by their images, the third by its limits.
     pairs = ["--set", f"ai_ollama_memory_mib={6000 + offset}"]
     for service in ("gateway", "whisper-api"):
