@@ -87,9 +87,10 @@ def test_another_machine_takes_them_again(found: Found, tmp_path: Path) -> None:
     begun = adopted(found, tmp_path / "first")
     remote = Remote(Target("localhost", is_root=True))
     given = Given({}, {})
-    adopt_again(begun.adopted, begun.values, given, remote, tmp_path / "second")
+    known = {name: str(begun.values[name]) for name in begun.adopted}
+    adopt_again(begun.adopted, known, given, remote, tmp_path / "second")
     assert given.values == {}, "the machine that began has them still"
     shutil.rmtree(tmp_path / "first")
-    adopt_again(begun.adopted, begun.values, given, remote, tmp_path / "second")
+    adopt_again(begun.adopted, known, given, remote, tmp_path / "second")
     assert set(given.values) == {"ai_tls_certificate_file", "ai_tls_key_file"}
     assert Path(given.values["ai_tls_key_file"]).read_text() == (tmp_path / "whisper.key").read_text()

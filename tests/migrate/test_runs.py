@@ -96,6 +96,22 @@ def test_what_is_given_otherwise_than_in_the_plan_is_said(host: Host, tmp_path: 
     assert "ai_github_owner is" not in said.getvalue()
 
 
+def test_no_file_of_this_machine_is_taken_by_the_hosts_word(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order lies on the host: one in strangers' hands would be sent whatever it names."""
+    own = tmp_path / "ca.pem"
+    own.write_text("-----BEGIN CERTIFICATE-----\nmine\n")
+    host.state["order"]["settings"]["ai_extra_ca_file"] = str(own)
+    taken: list[str | None] = []
+    words, _ = around(tmp_path)
+    steps: Any = vars(do)["steps"]
+    monkeypatch.setattr(steps, "carry_out", lambda work: taken.append(work.settings.ai_extra_ca_file))
+    do.resume(**words)
+    do.resume(known={"ai_extra_ca_file": str(own)}, **words)
+    assert [bool(one) for one in taken] == [False, True]
+
+
 def test_what_was_half_made_final_is_not_taken_back(host: Host, tmp_path: Path) -> None:
     host.state |= {"phase": "migrated", "finalizing": True}
     words, _ = around(tmp_path)

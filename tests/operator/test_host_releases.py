@@ -12,11 +12,12 @@ import pytest
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, OperatorError
-from ai_services.host import connect, stack_tool
+from ai_services.host import connect, named_files, stack_tool
 from ai_services.host.playbook import Run
 from ai_services.host.releases import Releases
 from ai_services.host.remote import Done, LostError, Remote
 from ai_services.host.target import Target
+from ai_services.local.home import Home
 from ai_services.verbs import deploy, rollback, upgrade
 
 pytestmark = pytest.mark.promise("B.3")
@@ -221,7 +222,12 @@ def test_an_upgrade_says_which_files_are_on_another_machine(
     said = capsys.readouterr().out
     assert "ai_extra_ca_file was /home/ann/ca.pem, which is not on this machine" in said
     assert "--set ai_extra_ca_file=FILE" in said
-    assert "ai_api_keys_file was" not in said
+    assert f"ai_api_keys_file was {here}, and nobody has named that here for this host" in said
+
+    named_files.remember(Home.current(), Target("gpu-1"), {"ai_api_keys_file": str(here)})
+    with pytest.raises(OperatorError, match="that far"):
+        upgrade.run(upgrade.Wish("gpu-1", check=True))
+    assert "ai_api_keys_file was" not in capsys.readouterr().out
 
 
 def test_who_is_refused_is_told_by_whom(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,19 +62,24 @@ def test_a_checkout_goes_to_its_own_version_alone() -> None:
 
 
 def test_an_upgrade_starts_from_what_the_host_was_made_with(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("x")
+    token, own = tmp_path / "token", tmp_path / "id_ed25519"
+    for file in (token, own):
+        file.write_text("x")
     record = {
         "accelerator": "cpu",
         "settings": {
             "ai_domain": "ai.example.com", "ai_version": "0.1.0", "ai_whisper_model": "small", "ai_accelerator": "auto",
             "ai_cloudflare_token_file": str(token), "ai_api_keys_file": "/nowhere/keys", "ai_gone_in_2": 1,
+            "ai_tls_key_file": str(own), "ai_extra_ca_file": str(own),
         },
     }  # fmt: skip
     (tmp_path / "ai.yml").write_text("ai_whisper_model: tiny.en\n")
     given = merged(
-        record, Wish("gpu-1", config=str(tmp_path / "ai.yml"), pairs=["ai_pids_limit=99"]), __version__
-    ).values
+        record, Wish("gpu-1", config=str(tmp_path / "ai.yml"), pairs=["ai_pids_limit=99"]), __version__,
+        {
+            "ai_cloudflare_token_file": str(token), "ai_extra_ca_file": str(token), "ai_api_keys_file": "/nowhere/keys",
+        },
+    ).values  # fmt: skip
     assert given["ai_domain"] == "ai.example.com"
     assert given["ai_accelerator"] == "auto"
     assert given["ai_whisper_model"] == "tiny.en", "what is said now is stronger"
@@ -83,16 +88,18 @@ def test_an_upgrade_starts_from_what_the_host_was_made_with(tmp_path: Path) -> N
     assert given["ai_cloudflare_token_file"] == str(token)
     assert "ai_api_keys_file" not in given, "a file of another machine"
     assert "ai_gone_in_2" not in given
+    assert "ai_tls_key_file" not in given, "only the host says that it was named for it"
+    assert "ai_extra_ca_file" not in given, "another one was"
 
 
 def test_what_was_decided_is_not_taken_for_what_was_asked_for(tmp_path: Path) -> None:
     """0.1 noted `cpu` where `auto` was asked for: a card that came since would never be used."""
     (tmp_path / "ai.yml").write_text("{}\n")
     wish = Wish("gpu-1", config=str(tmp_path / "ai.yml"))
-    assert "ai_accelerator" not in merged({"settings": {"ai_accelerator": "cpu"}}, wish, __version__).values
+    assert "ai_accelerator" not in merged({"settings": {"ai_accelerator": "cpu"}}, wish, __version__, {}).values
 
 
 def test_a_version_that_is_pinned_elsewhere_is_no_silent_loser(tmp_path: Path) -> None:
     (tmp_path / "ai.yml").write_text("ai_version: 0.1.0\n")
     with pytest.raises(OperatorError, match=r"ai_version is 0\.1\.0 from .*ai\.yml"):
-        merged({}, Wish("gpu-1", config=str(tmp_path / "ai.yml")), __version__)
+        merged({}, Wish("gpu-1", config=str(tmp_path / "ai.yml")), __version__, {})

@@ -52,14 +52,15 @@ def adopt(
 
 
 def adopt_again(
-    adopted: Mapping[str, str], settings: Mapping[str, Any], given: Given, remote: Remote, folder: Path
+    adopted: Mapping[str, str], known: Mapping[str, str], given: Given, remote: Remote, folder: Path
 ) -> None:
     """Give anew what another machine had taken from the host, where this one goes on with its migration.
 
-    `adopted` and `settings` are those of the plan that was begun. Raises what `adopt` does.
+    `adopted` is that of the plan that was begun, `known` are the files that were named here for this host. Raises what
+    `adopt` does.
     """
     for name, path in adopted.items():
-        if name in given.values or name not in _NAMES or Path(str(settings.get(name))).is_file():
+        if name in given.values or name not in _NAMES or Path(known.get(name, "")).is_file():
             continue
         content = _read(remote, path)
         kept = f"{_token(content, path)}\n" if name == "ai_cloudflare_token_file" else content

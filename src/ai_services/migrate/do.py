@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, OperatorError
+from ai_services.host.named_files import among
 from ai_services.host.phases import duration
 from ai_services.host.remote import Remote
 from ai_services.host.settings import HostSettings
@@ -62,9 +63,11 @@ def carry_out(
 
 def resume(
     *, remote: Remote, target: Target, screen: Screen, log: Path, again: str, verbose: bool = False,
-    given: Given | None = None,
+    given: Given | None = None, known: Mapping[str, str] | None = None,
 ) -> Report:  # fmt: skip
     """Go on with the migration that was begun on this host, from whatever machine.
+
+    `known` are the files that were named on this one for that host; others are not taken by the host's word.
 
     Raises:
         OperatorError: there is none, a setting of this machine is missing, or a step failed.
@@ -82,7 +85,7 @@ def resume(
                 hint=f"Finish it: ./ai migrate {again} --rollback",
                 exit_code=BLOCKED,
             )
-        work.settings = _settings(work.order, given)
+        work.settings = _settings(work.order, given, known or {})
         for line in _otherwise(work, given):
             screen.warn(line)
         return _to_the_end(work, begun)
@@ -215,11 +218,13 @@ def _otherwise(work: Work, given: Given | None) -> list[str]:
     ]
 
 
-def _settings(order: Order, given: Given | None) -> HostSettings:
+def _settings(order: Order, given: Given | None, known: Mapping[str, str]) -> HostSettings:
     """The settings that the migration was begun with, over them what was given now (files may lie elsewhere here)."""
     now = {name: value for name, value in (given.values if given else {}).items() if value is not None}
+    files = among(order["settings"])
+    before = {name: value for name, value in order["settings"].items() if files.get(name) == known.get(name)}
     try:
-        return load({name: value for name, value in (order["settings"] | now).items() if value is not None})
+        return load({name: value for name, value in (before | now).items() if value is not None})
     except SettingsError as error:
         raise OperatorError(
             f"The migration was begun with settings that this machine has not all of: {error}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, FAILED, OK, OperatorError
-from ai_services.host import connect, ssh_errors
+from ai_services.host import connect, named_files, ssh_errors
 from ai_services.host.phases import Story, duration
 from ai_services.host.playbook import Run, log_path
 from ai_services.host.releases import Releases
@@ -50,6 +50,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
     target = connect.reach(target, screen, host_key=wish.host_key, wait_s=wish.wait_s)
     if not wish.check:
         Releases(target, screen).wait_for_orphan()
+        named_files.remember(home, target, public(settings))
     log = log_path(home.logs, "deploy", target)
     only_plan = wish.check and not wish.diff
     screen.say(f"{'Planning for' if only_plan else 'Checking' if wish.check else 'Deploying to'} {target}; log: {log}")

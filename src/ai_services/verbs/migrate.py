@@ -6,14 +6,14 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, OK, OperatorError
-from ai_services.host import connect
+from ai_services.host import connect, named_files
 from ai_services.host.plan_types import Note
 from ai_services.host.playbook import log_path
 from ai_services.host.remote import Remote
@@ -80,8 +80,9 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             return OK
         if found.migration:
             screen.say(f"A migration was begun here ({found.migration}); it goes on from where it stopped.")
-            _adopt_again(given, remote, home)
-            return _told(do.resume(given=given, **_around(wish, remote, home, screen)), as_json=as_json)
+            known = named_files.named(home, target)
+            _adopt_again(given, remote, home, known)
+            return _told(do.resume(given=given, known=known, **_around(wish, remote, home, screen)), as_json=as_json)
         report.show_found(found, screen)
         with _kept(_adopted(home, target), is_kept=not wish.dry_run):
             made, settings = _planned(wish, found, given, remote, home, screen, as_json=as_json)
@@ -92,6 +93,7 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             return OK
         if not wish.yes:
             ask.agree("yes", "Go on? (yes/no)", "changed")
+        named_files.remember(home, target, public(settings))
         agreed = order.from_plan(found, made, settings)
         return _told(do.carry_out(agreed, settings=settings, **_around(wish, remote, home, screen)), as_json=as_json)
 
@@ -145,11 +147,11 @@ def _adopted(home: Home, target: Target) -> Path:
     return home.root / "adopted" / target.file_name
 
 
-def _adopt_again(given: Given, remote: Remote, home: Home) -> None:
+def _adopt_again(given: Given, remote: Remote, home: Home, known: Mapping[str, str]) -> None:
     """Take from the host what the machine that began had taken, if this is another one."""
     begun = json.loads(b"".join(remote.get("/opt/ai/migration/current/state.json", root=True)))["order"]
     adopted = begun["plan"].get("adopted") or {}
-    adopt.adopt_again(adopted, begun["settings"], given, remote, _adopted(home, remote.target))
+    adopt.adopt_again(adopted, known, given, remote, _adopted(home, remote.target))
 
 
 def _refused(refusals: Iterable[Note], target: Target) -> OperatorError:

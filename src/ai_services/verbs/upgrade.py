@@ -11,11 +11,12 @@ from typing import Any
 
 from ai_services.console import Screen
 from ai_services.exits import BLOCKED, OK, USAGE, OperatorError
-from ai_services.host import connect, versions
+from ai_services.host import connect, named_files, versions
 from ai_services.host.phases import Story, duration
 from ai_services.host.playbook import Run, log_path
 from ai_services.host.releases import Releases
 from ai_services.host.settings import HostSettings
+from ai_services.host.settings_load import public
 from ai_services.host.settings_table import variables
 from ai_services.host.target import Target
 from ai_services.host.values import Given
@@ -58,13 +59,17 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
             raise OperatorError(f"No release serves on {target}.", hint=f"./ai deploy {wish.host}", exit_code=BLOCKED)
         to = versions.goal(wish.to, serving["version"], wish.host, {row["version"] for row in found})
         record = releases.record()
-    given = merged(record, wish, to)
-    for name, place in sorted(_elsewhere(record).items()):
-        if name not in given.values:
-            screen.warn(
-                f"{name} was {place}, which is not on this machine: the upgrade goes on without. "
-                f"Give it again where the host shall keep it: --set {name}=FILE"
-            )
+    known = named_files.named(home, target)
+    given = merged(record, wish, to, known)
+    for name, place in sorted(_elsewhere(record, known).items()):
+        if name in given.values:
+            continue
+        is_here = Path(place).expanduser().is_file()
+        why = "and nobody has named that here for this host" if is_here else "which is not on this machine"
+        screen.warn(
+            f"{name} was {place}, {why}: the upgrade goes on without. "
+            f"Give it again where the host shall keep it: --set {name}={place if is_here else 'FILE'}"
+        )
     settings = given.settings("deploy")
     broken = versions.breaking(serving["version"], to)
     screen.say(f"{target} serves {serving['version']} (release {serving['id']}); {_way(serving['version'], to)}")
@@ -72,19 +77,21 @@ def run(wish: Wish, *, as_json: bool = False) -> int:
         screen.warn(f"{one.version} breaks something: {one.what}\n  What to do: {one.do}")
     if not wish.check:
         _agree(broken, wish, serving["version"], to)
+        named_files.remember(home, target, public(settings))
     return _carry_out(wish, target, settings, screen, home, serving, to, broken, begun, as_json=as_json)
 
 
-def merged(record: Mapping[str, Any], wish: HostWish, to: str) -> Given:
+def merged(record: Mapping[str, Any], wish: HostWish, to: str, known: Mapping[str, str]) -> Given:
     """Return the settings that the release was made with, and over them what is given now.
 
-    Files are named by their place on a machine: one that is not here is left out, and the settings say what is missing.
+    Files are named by their place on a machine: one that is not here, or not `known` to have been named here for this
+    host, is left out, and the settings say what is missing.
 
     Raises:
         OperatorError: another version than `to` is asked for.
     """
     given, names = Given(), variables()
-    elsewhere = _elsewhere(record)
+    elsewhere = _elsewhere(record, known)
     for name, value in dict(record.get("settings") or {}).items():
         # Until 0.2 a release noted what was decided in place of what was asked for.
         decided = name == "ai_accelerator" and "accelerator" not in record
@@ -105,12 +112,13 @@ def merged(record: Mapping[str, Any], wish: HostWish, to: str) -> Given:
     return given
 
 
-def _elsewhere(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that the host was made with and that are not on this machine: setting -> where it was."""
+def _elsewhere(record: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that the host says it was made with and that are not taken: setting -> where it was."""
+    files = named_files.among(dict(record.get("settings") or {}))
     return {
-        name: value
-        for name, value in dict(record.get("settings") or {}).items()
-        if name.endswith("_file") and isinstance(value, str) and value and not Path(value).expanduser().is_file()
+        name: place
+        for name, place in files.items()
+        if known.get(name) != place or not Path(place).expanduser().is_file()
     }
 
 
