@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -69,14 +70,19 @@ class Door:
         finally:
             connection.close()
 
-    def raw(self, request: bytes, tls: bool = True) -> bytes:
-        """Everything that comes back for these bytes until the connection ends."""
+    def raw(self, request: bytes, tls: bool = True, *, one: bool = False) -> bytes:
+        """Everything that comes back for these bytes until the connection ends, or until `one` answer is whole.
+
+        After a refusal nginx lingers: it ends the connection only seconds later, when nothing more comes.
+        """
         with self.connect() if tls else socket.create_connection(("127.0.0.1", self.http_port), timeout=30) as sock:
             sock.sendall(request)
             answer = b""
             with contextlib.suppress(ConnectionResetError):
                 while piece := sock.recv(65536):
                     answer += piece
+                    if one and _is_whole(answer):
+                        break
             return answer
 
     def point_at(self, second: bool) -> None:
@@ -174,3 +180,9 @@ def running(
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    return bool(end) and length is not None and len(body) >= int(length[1])

@@ -277,15 +277,13 @@ def test_headers_are_bounded(door: Door) -> None:
 def test_bodies_over_the_limit_get_413_in_the_routes_shape(
     door: Door, target: str, limit_mib: int, chunked: bool
 ) -> None:
-    if chunked and limit_mib > 32:
-        limit_mib = 256
     head = f"POST {target} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n"
     if chunked:
         # one chunk that is announced too large: nginx need not read it to refuse it
         request = f"{head}Transfer-Encoding: chunked\r\n\r\n{limit_mib * MIB + 1:x}\r\n".encode() + b"x" * 1000
     else:
         request = f"{head}Content-Length: {limit_mib * MIB + 1}\r\n\r\n".encode()
-    answer = door.raw(request)
+    answer = door.raw(request, one=True)
     headers, _, body = answer.partition(b"\r\n\r\n")
     assert headers.startswith(b"HTTP/1.1 413")
 

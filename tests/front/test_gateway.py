@@ -109,7 +109,7 @@ def test_too_large_says_the_same_whoever_says_it(door: Door, target: str) -> Non
     """nginx refuses first; its answer has the members of the gateway's own."""
     limit_mib = 256 if target == "/transcribe" else 32
     head = f"POST {target} HTTP/1.1\r\nHost: {DOMAIN}\r\nAuthorization: {KEY['Authorization']}\r\nConnection: close\r\n"
-    said = door.raw(f"{head}Content-Length: {limit_mib * MIB + 1}\r\n\r\n".encode())
+    said = door.raw(f"{head}Content-Length: {limit_mib * MIB + 1}\r\n\r\n".encode(), one=True)
     told = json.loads(said.partition(b"\r\n\r\n")[2])
     assert said.startswith(b"HTTP/1.1 413")
     assert (told["error"] if target.startswith("/v1/") else told)["code"] == "body_too_large"
