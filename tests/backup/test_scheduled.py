@@ -92,6 +92,30 @@ def test_one_that_is_told_to_stop_leaves_nothing_and_is_noted(
     assert "told to stop" in noted(deployed)["detail"]
 
 
+def test_one_that_is_told_to_stop_while_age_starts_leaves_no_age(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The process was there and nobody had it: its end was waited for by whoever read the run's output."""
+    begun: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def told(*_: Any, **more: Any) -> subprocess.Popen[bytes]:
+        begun.append(start(["sleep", "60"], **more))
+        signal.raise_signal(signal.SIGTERM)
+        return begun[0]
+
+    monkeypatch.setattr(subprocess, "Popen", told)
+    nothing: Any = None
+    before = signal.getsignal(signal.SIGTERM)
+    scheduled.stop_with_words()
+    try:
+        with pytest.raises(CollectError, match="told to stop"):
+            scheduled._seal(nothing, tmp_path / "recipients", nothing)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert begun[0].poll() == -signal.SIGKILL
+
+
 class Fixed:
     """Takes the place of what cannot be had here; everything else of a run is real."""
 
